@@ -1,0 +1,77 @@
+# Every target makes what it needs (a .venv with hash-checked packages) and asks nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.ready
+COVER := $(PY) -m pytest -p no:cacheprovider
+
+.PHONY: help setup run demo stop invoke test unit integration contract e2e lint typecheck format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with every locked package (done by the others when needed)
+
+$(READY): requirements/dev.txt requirements/uv.txt
+	@echo "==> making .venv (once; about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv || { echo "Could not make a venv: install your system's python3-venv package."; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@.venv/bin/uv pip sync --python $(PY) --require-hashes requirements/dev.txt
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/shared" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/billing.pth"
+	@touch $@
+
+run: $(READY) ## Boot the whole system here, play the story, stay up until Ctrl-C
+	@$(PY) -m infra.local run
+
+demo: $(READY) ## Play the story again, against the running system
+	@$(PY) -m infra.local demo
+
+stop: $(READY) ## Stop a running system (Ctrl-C in its terminal does the same)
+	@$(PY) -m infra.local stop
+
+invoke: $(READY) ## Invoke one function with a sample: make invoke FN=checkout EVENT=events/http/checkout.json
+	@$(PY) -m infra.local invoke "$(FN)" "$(EVENT)"
+
+test: lint typecheck unit integration contract e2e ## All of it: lint, types, every suite, both coverage gates
+	@echo "==> all green. Next: make run"
+
+unit: $(READY) ## Unit tests, coverage ≥ 85 %
+	@echo "==> unit tests"
+	@COVERAGE_FILE=.coverage.unit $(COVER) tests/unit --cov --cov-report=term --cov-fail-under=85 -q
+
+integration: $(READY) ## Integration tests on real PostgreSQL, DynamoDB API and Stripe double, coverage ≥ 70 %
+	@echo "==> integration tests"
+	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration --cov --cov-report=term --cov-fail-under=70 -q
+
+contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and the official CLI, our signatures against botocore
+	@echo "==> contract tests"
+	@$(COVER) tests/contract -q
+
+e2e: $(READY) ## The whole system over HTTP
+	@echo "==> end-to-end tests"
+	@$(COVER) tests/e2e -q
+
+lint: $(READY) ## ruff, import-linter
+	@echo "==> lint"
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --quiet --check . || { echo "run: make format"; exit 1; }
+	@.venv/bin/lint-imports --no-cache
+
+typecheck: $(READY) ## mypy --strict
+	@echo "==> types"
+	@.venv/bin/mypy
+
+format: $(READY) ## Format and mend what ruff can
+	@.venv/bin/ruff check --quiet --fix . || true
+	@.venv/bin/ruff format .
+
+lock: $(READY) ## Lock requirements/*.in again (hashes, no registry address)
+	@for name in uv runtime infra dev; do \
+	  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: stop ## Stop the system; delete its data, the venv and caches
+	@rm -rf .local .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.*
