@@ -10,7 +10,7 @@ COVER := $(PY) -m pytest -p no:cacheprovider
 .PHONY: help setup run demo stop invoke test unit integration contract e2e lint typecheck format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with every locked package (done by the others when needed)
 

@@ -1,0 +1,83 @@
+"""What a customer holds, as the store knows it: subscription items, purchases and grants, before any rule."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from billing.domain.windows import parse_rfc3339, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionItem:
+    """An item of a Stripe subscription; the dates are the subscription's, the period is the item's own."""
+
+    id: str
+    subscription_id: str
+    price_id: str
+    product_id: str
+    quantity: int
+    status: str
+    start: datetime
+    period_start: datetime
+    period_end: datetime
+    cancel_at: datetime | None = None
+    cancel_at_period_end: bool = False
+    ended_at: datetime | None = None
+    past_due_since: datetime | None = None
+    customer_deleted_at: datetime | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A paid line of a one-time checkout session."""
+
+    id: str
+    price_id: str
+    product_id: str
+    quantity: int
+    paid_at: datetime
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Access an operator gave by hand, or a denial (`value` None) that beats everything."""
+
+    id: str
+    project_id: str
+    feature: str
+    value: object
+    denial: bool
+    priority: int
+    valid_from: datetime
+    valid_to: datetime
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+Holding = SubscriptionItem | Purchase | Grant
+_KINDS: dict[str, type[Holding]] = {
+    "subscription_item": SubscriptionItem,
+    "purchase": Purchase,
+    "grant": Grant,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_json(holding: Holding) -> dict[str, Any]:
+    """A JSON object with `kind`; `from_json` gives the equal holding back."""
+    members = asdict(holding)
+    written = {k: rfc3339(v) if isinstance(v, datetime) else v for k, v in members.items() if v is not None}
+    return {"kind": _NAMES[type(holding)], **written}
+
+
+def from_json(document: dict[str, Any]) -> Holding:
+    kind = _KINDS[document["kind"]]
+    dated = {f.name for f in fields(kind) if "datetime" in str(f.type)}
+    members: dict[str, Any] = {k: parse_rfc3339(v) if k in dated else v for k, v in document.items() if k != "kind"}
+    if kind is Grant:
+        members.setdefault("value", None)
+    return kind(**members)

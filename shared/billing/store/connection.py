@@ -1,0 +1,74 @@
+"""The one connection to PostgreSQL a process (and thread) keeps, made so that RDS Proxy never has to pin it."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from billing.errors import Transient
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_kept = threading.local()
+
+
+def connect(database_url: str) -> Connection:
+    """A new connection: autocommit, no prepared statements (they pin), dead peers noticed within seconds.
+
+    Raises Transient where PostgreSQL cannot be reached.
+    """
+    try:
+        return psycopg.connect(
+            database_url,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=3,
+            keepalives_idle=10,
+            keepalives_interval=3,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+            application_name="billing",
+        )
+    except psycopg.OperationalError as fault:
+        raise _unavailable(fault) from fault
+
+
+def current(database_url: str) -> Connection:
+    """Give this thread its connection, opened anew where it is closed or its server has gone away meanwhile."""
+    connections: dict[str, Connection] = _kept.__dict__.setdefault("connections", {})
+    connection = connections.get(database_url)
+    if connection is None or connection.closed or _stale(connection):
+        if connection is not None:
+            connection.close()
+        connection = connections[database_url] = connect(database_url)
+    return connection
+
+
+@contextmanager
+def transaction(database_url: str) -> Iterator[Connection]:
+    """One transaction on this thread's connection. A fault of the database comes out as Transient, rolled back.
+
+    A fault at COMMIT leaves open whether it was committed: what runs inside must be safe to run again.
+    """
+    connection = current(database_url)
+    try:
+        with connection.transaction():
+            yield connection
+    except (psycopg.OperationalError, psycopg.InterfaceError) as fault:
+        raise _unavailable(fault) from fault
+
+
+def _stale(connection: Connection) -> bool:
+    """An idle connection has nothing to say: if its socket is readable, that is the server's goodbye."""
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    return bool(poller.poll(0))
+
+
+def _unavailable(fault: psycopg.Error) -> Transient:
+    return Transient("database_unavailable", f"PostgreSQL did not answer ({type(fault).__name__}); try again.")

@@ -1,0 +1,70 @@
+"""Everything an answer rests on, read in one statement: one consistent instant of holdings, version and catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billing.domain.holdings import from_json
+from billing.domain.snapshot import Snapshot, build
+from billing.store.catalog import catalog_from_rows
+from billing.store.connection import Connection
+
+# Policies only of the prices that are held: a project may have thousands. Intervals go out as seconds.
+_STATE = """
+SELECT p.id, %(user_id)s::text, p.catalog_epoch, p.catalog_changed_at,
+       COALESCE(c.version, 0), COALESCE(c.holdings, '[]'), c.changed_at,
+       (SELECT COALESCE(jsonb_agg(jsonb_build_array(f.code, f.type, f.merge)), '[]')
+          FROM features AS f WHERE f.project_id = p.id),
+       (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.product_id, b.price_id, b.feature_code, b.value, b.per_unit,
+                                                    b.priority)), '[]')
+          FROM benefits AS b WHERE b.project_id = p.id),
+       (SELECT COALESCE(jsonb_agg(jsonb_build_array(r.id, EXTRACT(epoch FROM r.grace_period),
+                                                    EXTRACT(epoch FROM r.renewal_leeway), r.access_days)), '[]')
+          FROM prices AS r
+          WHERE r.id IN (SELECT h ->> 'price_id' FROM jsonb_array_elements(c.holdings) AS h)
+            AND num_nonnulls(r.grace_period, r.renewal_leeway, r.access_days) > 0)
+FROM projects AS p
+"""
+_OF_USER = (
+    _STATE
+    + """
+LEFT JOIN customers AS c ON c.namespace = p.identity_namespace AND c.user_id = %(user_id)s
+WHERE p.id = %(project_id)s
+"""
+)
+_OF_CUSTOMER = (
+    _STATE.replace("%(user_id)s::text", "c.user_id")
+    + """
+JOIN customers AS c ON c.namespace = p.identity_namespace
+WHERE c.id = %(customer_id)s
+"""
+)
+
+
+def snapshot_of(connection: Connection, project_id: str, user_id: str) -> Snapshot | None:
+    """The snapshot as the store knows it now; of an unknown user an empty one. None: no such project."""
+    row = connection.execute(_OF_USER, {"project_id": project_id, "user_id": user_id}).fetchone()
+    return None if row is None else _snapshot(*row)
+
+
+def snapshots_of_customer(connection: Connection, customer_id: int) -> list[Snapshot]:
+    """The customer's snapshot in every project of their namespace: a bundle may serve several."""
+    rows = connection.execute(_OF_CUSTOMER, {"customer_id": customer_id}).fetchall()
+    return [_snapshot(*row) for row in rows]
+
+
+def _snapshot(
+    project_id: str,
+    user_id: str,
+    epoch: int,
+    catalog_changed_at: Any,
+    version: int,
+    holdings: list[dict[str, Any]],
+    changed_at: Any,
+    features: list[Any],
+    benefits: list[Any],
+    policies: list[Any],
+) -> Snapshot:
+    catalog = catalog_from_rows(project_id, epoch, features, benefits, policies)
+    as_of = catalog_changed_at if changed_at is None else max(changed_at, catalog_changed_at)
+    return build(user_id, version, as_of, [from_json(holding) for holding in holdings], catalog)
