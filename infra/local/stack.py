@@ -1,0 +1,179 @@
+"""The whole system on this machine: PostgreSQL, MiniStack with our functions, the Stripe double, the demo project."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from billing.cache import client as cache
+from billing.store.migrate import migrate
+from infra.local.console import Progress
+from infra.local.deploy import Deployed, api_url, deploy
+from infra.local.double import (
+    Double,
+    ensure_webhook_endpoint,
+    new_api_key,
+    redeliver_lost,
+    run_double,
+    stripe_client,
+)
+from infra.local.kept import Kept, Stack, load_kept, locked, remove_stack, save_kept, save_stack
+from infra.local.ministack import REGION, Aws, run_ministack
+from infra.local.postgres import PostgresServer, run_postgres
+from infra.local.processes import Guarded, LocalStackError
+from infra.local.seed import PROJECT_ID, ensure_key, seed_project
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The three processes under the system."""
+
+    postgres: PostgresServer
+    aws: Aws
+    double: Double
+
+    @property
+    def processes(self) -> Sequence[Guarded]:
+        return (self.postgres.process, self.aws.process, self.double.process)
+
+
+@dataclass(frozen=True)
+class Running:
+    stack: Stack
+    parts: Parts
+
+    def watch(self) -> None:
+        """Return never; raises LocalStackError as soon as a part has died."""
+        while True:
+            for process in self.parts.processes:
+                if process.exit_code() is not None:
+                    raise LocalStackError(
+                        f"{process.name} has died (its log: {process.log}). Start again: nothing acknowledged is lost."
+                    )
+            time.sleep(0.2)
+
+
+@contextmanager
+def boot(root: Path, progress: Progress) -> Iterator[Running]:
+    """Run the whole system on the data in `root` until the block ends, or this process does, however it does.
+
+    Raises LocalStackError: another run has `root`, or a part did not start.
+    """
+    with locked(root) as killed, ExitStack() as running:
+        if killed:
+            progress.note("  The run before this one was killed. Its data is taken up as it is.")
+        remove_stack(root)
+        running.callback(remove_stack, root)
+        kept = load_kept(root)
+        parts = _start(root, kept, progress, running)
+        deployed = _deploy(root, kept, parts, progress)
+        _seed(root, kept, parts, deployed, progress)
+        stack = _describe(kept, parts, deployed)
+        save_stack(root, stack)
+        yield Running(stack, parts)
+
+
+def _start(root: Path, kept: Kept, progress: Progress, running: ExitStack) -> Parts:
+    with progress.step("PostgreSQL") as tell:
+        postgres = running.enter_context(run_postgres(root / "postgres", kept.postgres_port))
+        tell(_where(postgres.port, kept.postgres_port))
+    with progress.step("MiniStack (AWS)") as tell:
+        aws = running.enter_context(run_ministack(root / "ministack", kept.aws_port))
+        tell(_where(aws.port, kept.aws_port))
+    with progress.step("Stripe double") as tell:
+        double = running.enter_context(run_double(root, kept.stripe_port))
+        tell(_where(double.port, kept.stripe_port))
+    kept.postgres_port, kept.aws_port, kept.stripe_port = postgres.port, aws.port, double.port
+    kept.stripe_api_key = kept.stripe_api_key or new_api_key()
+    save_kept(root, kept)
+    return Parts(postgres, aws, double)
+
+
+def _where(port: int, before: int) -> str:
+    if before in (0, port):
+        return f"port {port}"
+    return f"port {port}, as another program has taken {before}"
+
+
+def _deploy(root: Path, kept: Kept, parts: Parts, progress: Progress) -> Deployed:
+    with progress.step("Migrations") as tell:
+        tell(f"schema at level {migrate(parts.postgres.url)}")
+    with progress.step("Webhook endpoint in Stripe") as tell:
+        url = f"{api_url(parts.aws.endpoint_url)}/api/v1/webhooks/stripe"
+        ensure_webhook_endpoint(stripe_client(parts.double, kept), kept, url)
+        save_kept(root, kept)
+        tell(kept.webhook_endpoint)
+    with progress.step("Deployment of template-local.yaml") as tell:
+        parameters = {
+            "DatabaseUrl": parts.postgres.url,
+            "AwsEndpointUrl": parts.aws.endpoint_url,
+            "StripeApiBase": parts.double.url,
+            "StripeApiKey": json.dumps({"api_key": kept.stripe_api_key}),
+            "StripeWebhookSecrets": json.dumps({"secrets": [kept.webhook_secret]}),
+        }
+        deployed = deploy(parts.aws.endpoint_url, parameters, report=tell)
+        tell(deployed.api_url)
+    return deployed
+
+
+def _seed(root: Path, kept: Kept, parts: Parts, deployed: Deployed, progress: Progress) -> None:
+    database_url = parts.postgres.url
+    client = stripe_client(parts.double, kept)
+    with progress.step("Demo project and catalog") as tell:
+        seed_project(database_url, client, _table(parts.aws, deployed))
+        kept.project_key = ensure_key(database_url, kept.project_key, project_id=PROJECT_ID, name="local")
+        kept.admin_key = ensure_key(database_url, kept.admin_key, project_id=None, name="local admin")
+        save_kept(root, kept)
+        tell(PROJECT_ID)
+    with progress.step("Events that an earlier run may have lost") as tell:
+        tell(f"{redeliver_lost(client, parts.double, database_url)} sent again")
+
+
+def _table(aws: Aws, deployed: Deployed) -> cache.Client:
+    environment = {
+        "AWS_ENDPOINT_URL": aws.endpoint_url,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    return cache.connect(deployed.table_name, environ=environment)
+
+
+def _describe(kept: Kept, parts: Parts, deployed: Deployed) -> Stack:
+    return Stack(
+        api_url=deployed.api_url,
+        stripe_url=parts.double.url,
+        admin_key=kept.admin_key,
+        project_key=kept.project_key,
+        project_id=PROJECT_ID,
+        webhook_secret=kept.webhook_secret,
+        database_url=parts.postgres.url,
+        aws_endpoint_url=parts.aws.endpoint_url,
+        table=deployed.table_name,
+        queue_url=deployed.queue_url,
+    )
+
+
+class Stopped(BaseException):
+    """Somebody asked this process to end: Ctrl-C, SIGTERM, or its terminal is gone."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Turn the first of those signals into Stopped; the rest are ignored, so that stopping is not cut short."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
