@@ -45,7 +45,8 @@ INSERT INTO products (id, project_id, name, active, deleted, watermark) VALUES (
 ON CONFLICT (id) DO NOTHING
 """
 _UPDATE_PRODUCT = """
-UPDATE products SET name = %s, active = %s, deleted = deleted OR %s, watermark = %s, revision = revision + 1 WHERE id = %s
+UPDATE products SET name = %s, active = %s, deleted = deleted OR %s, watermark = %s, revision = revision + 1
+WHERE id = %s
 """
 _UPSERT_PRICE = """
 INSERT INTO prices (id, product_id, lookup_key, type, currency, unit_amount, billing_scheme, recurring_interval,

@@ -49,6 +49,14 @@ def current(database_url: str) -> Connection:
     return connection
 
 
+def close(database_url: str) -> None:
+    """Give up this thread's connection, if it has one."""
+    connections: dict[str, Connection] = _kept.__dict__.setdefault("connections", {})
+    connection = connections.pop(database_url, None)
+    if connection is not None:
+        connection.close()
+
+
 @contextmanager
 def transaction(database_url: str) -> Iterator[Connection]:
     """One transaction on this thread's connection. A fault of the database comes out as Transient, rolled back.

@@ -229,12 +229,12 @@ CREATE TABLE inbox (
   body        bytea NOT NULL,
   created     bigint,                             -- event.created, Stripe's clock
   object_id   text,
-  customer_id bigint,
+  customer_ids bigint[] NOT NULL DEFAULT '{}',    -- ours, whose holdings it may have changed
   received_at timestamptz NOT NULL DEFAULT now(),
   settled_at  timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX inbox_by_status ON inbox (status, received_at);
-CREATE INDEX inbox_by_customer ON inbox (customer_id, created);
+CREATE INDEX inbox_by_customer ON inbox USING gin (customer_ids);
 
 -- What a commit still owes to the cache and the bus: keys, never bodies; a publisher reads the state of its own moment.
 -- Exactly one of the two: a customer (their snapshot in every project of the namespace), or a project (its key records).
