@@ -1,0 +1,186 @@
+"""One Stripe object as it is now, at the pinned API version, with Stripe's own clock at the moment of the answer.
+
+A list that Stripe embeds cut short is paged through to its end. Every function raises Transient (Stripe cannot answer
+now) and Permanent (`stripe_refused`, `unknown_shape`); an object that is not there is an answer, not an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import stripe
+from stripe import StripeClient
+
+from billing.domain.facts import CheckoutFact, CustomerFact, Fact, LineFact, PriceFact, ProductFact, SubscriptionFact
+from billing.errors import Permanent, Transient
+from billing.payments.client import our_errors
+from billing.payments.events import (
+    READERS,
+    StripeEvent,
+    read_checkout,
+    read_customer,
+    read_item,
+    read_line,
+    read_price,
+    read_product,
+    read_subscription,
+)
+from billing.payments.members import Members
+
+F_co = TypeVar("F_co", bound=Fact, covariant=True)
+_PAGE = 100
+_CHECKOUT_PARTS = ["line_items", "payment_intent.latest_charge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[F_co]):
+    """What Stripe says now. `at` is the answer's `Date` in seconds: the watermark of a row stored from it."""
+
+    fact: F_co
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Stripe has no such object (404), or only the stub of a deleted product or price. Terminal as of `at`."""
+
+    id: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    raw: Members
+    at: int
+
+
+def fetch_subscription(client: StripeClient, subscription_id: str) -> Fetched[SubscriptionFact] | Gone:
+    """A `subscription` with all its items."""
+    answer = _get(client, "subscription", "/v1/subscriptions", subscription_id)
+    return answer if isinstance(answer, Gone) else Fetched(_subscription(client, answer.raw), answer.at)
+
+
+def fetch_customer(client: StripeClient, customer_id: str) -> Fetched[CustomerFact] | Gone:
+    """A `customer`; of a deleted one Stripe keeps a stub, which is a fact that says so."""
+    return _fetch(client, "customer", "/v1/customers", customer_id, read_customer)
+
+
+def fetch_product(client: StripeClient, product_id: str) -> Fetched[ProductFact] | Gone:
+    return _fetch(client, "product", "/v1/products", product_id, read_product)
+
+
+def fetch_price(client: StripeClient, price_id: str) -> Fetched[PriceFact] | Gone:
+    return _fetch(client, "price", "/v1/prices", price_id, read_price)
+
+
+def fetch_checkout(client: StripeClient, session_id: str) -> Fetched[CheckoutFact] | Gone:
+    """A `checkout.session` with all its `line_items`, and `paid_at` from the charge behind it where it is paid."""
+    answer = _get(client, "checkout.session", "/v1/checkout/sessions", session_id, expand=_CHECKOUT_PARTS)
+    return answer if isinstance(answer, Gone) else Fetched(_checkout(client, answer.raw), answer.at)
+
+
+def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[Fact] | Gone | None:
+    """What an event is about, as it is now, for an event in a foreign shape; None where its type is none of ours."""
+    if event.type not in READERS:
+        return None
+    if event.object_id is None:
+        raise Permanent("unknown_shape", f"{event.type} names no object to fetch")
+    match event.object_type:
+        case "subscription":
+            return fetch_subscription(client, event.object_id)
+        case "checkout.session":
+            return fetch_checkout(client, event.object_id)
+        case "customer" | "product" | "price" | "invoice" as kind:
+            reader = READERS[event.type]
+            return _fetch(client, kind, f"/v1/{kind}s", event.object_id, lambda raw: reader(raw, event.created))
+        case kind:
+            raise Permanent("unknown_shape", f"{event.type} is about {kind!r}, which is none of its objects")
+
+
+def fetch_event(client: StripeClient, event_id: str) -> bytes | Gone:
+    """An `event` as Stripe keeps it (30 days), to be read by `events.parse_event`."""
+    answer = _get(client, "event", "/v1/events", event_id)
+    return answer if isinstance(answer, Gone) else json.dumps(answer.raw.raw).encode()
+
+
+def _fetch(
+    client: StripeClient,
+    kind: str,
+    collection: str,
+    object_id: str,
+    reader: Callable[[Members], F_co],
+) -> Fetched[F_co] | Gone:
+    answer = _get(client, kind, collection, object_id)
+    if isinstance(answer, Gone):
+        return answer
+    if answer.raw.raw.get("deleted") is True and kind != "customer":
+        return Gone(object_id, answer.at)
+    return Fetched(reader(answer.raw), answer.at)
+
+
+def _subscription(client: StripeClient, raw: Members) -> SubscriptionFact:
+    fact = read_subscription(raw)
+    if not fact.truncated:
+        return fact
+    rows = _pages(client, "/v1/subscription_items", {"subscription": fact.id})
+    return replace(fact, items=tuple(read_item(row) for row in rows), truncated=False)
+
+
+def _checkout(client: StripeClient, raw: Members) -> CheckoutFact:
+    fact = read_checkout(raw)
+    return replace(fact, lines=_lines(client, fact.id, raw), paid_at=_paid_at(raw) if fact.paid else None)
+
+
+def _lines(client: StripeClient, session_id: str, raw: Members) -> tuple[LineFact, ...]:
+    rows, more = raw.rows("line_items")
+    every = _pages(client, f"/v1/checkout/sessions/{quote(session_id, safe='')}/line_items", {}) if more else rows
+    return tuple(read_line(row) for row in every)
+
+
+def _paid_at(raw: Members) -> datetime:
+    intent = raw.inner_or_none("payment_intent")
+    charge = intent.inner_or_none("latest_charge") if intent else None
+    return (charge or raw).instant("created")
+
+
+def _get(client: StripeClient, kind: str, collection: str, object_id: str, **params: Any) -> _Answer | Gone:
+    # An empty id would list the collection.
+    if not object_id:
+        raise Permanent("unknown_shape", f"an empty id names no {kind}")
+    with our_errors():
+        try:
+            response = client.raw_request("get", f"{collection}/{quote(object_id, safe='')}", **params)
+        except stripe.InvalidRequestError as error:
+            if error.http_status != 404:
+                raise
+            return Gone(object_id, _clock(error.headers))
+    return _Answer(Members(response.data, kind), _clock(response.headers))
+
+
+def _pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[Members]:
+    """All rows of a list, from its beginning."""
+    after: dict[str, Any] = {}
+    while True:
+        with our_errors():
+            response = client.raw_request("get", path, limit=_PAGE, **params, **after)
+        rows, more = Members({"list": response.data}, path).rows("list")
+        yield from rows
+        if not more:
+            return
+        if not rows:
+            raise Transient("stripe_unavailable", f"{path} has more rows but sends none: try again.")
+        after = {"starting_after": rows[-1].reference("id")}
+
+
+def _clock(headers: Any) -> int:
+    """Stripe's clock at the answer, in whole seconds."""
+    date = headers.get("Date") if headers else None
+    if date is None:
+        raise Transient("stripe_unavailable", "Stripe's answer carries no Date, so its age is unknown: try again.")
+    return int(parsedate_to_datetime(date).timestamp())
