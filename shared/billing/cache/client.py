@@ -1,0 +1,125 @@
+"""The DynamoDB table: time limits and faults, so that callers see items or Transient."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from billing.errors import Transient
+from billing.runtime.aws import DYNAMODB, AwsClient, AwsError
+from billing.runtime.breaker import Breaker
+
+Item = Mapping[str, Any]
+"""An item as DynamoDB writes it: attribute → {type: value}."""
+
+READ_TIMEOUT = 0.15
+"""Seconds for a whole read, retries included: slower than that, PostgreSQL answers."""
+
+WRITE_TIMEOUT = 2.0
+"""Seconds for a whole put."""
+
+_FIRST_PAUSE = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The one table (key attribute `pk`), over one connection; not shared between threads. Times are in seconds.
+
+    A reader's client has a `breaker`: after a fault it refuses reads and puts at once, so that PostgreSQL answers
+    without waiting for DynamoDB again. A writer's has none: it must publish, or fail and be tried again.
+    """
+
+    aws: AwsClient
+    table: str
+    breaker: Breaker | None = None
+    read_timeout: float = READ_TIMEOUT
+    write_timeout: float = WRITE_TIMEOUT
+
+
+def connect(table: str, breaker: Breaker | None = None, environ: Mapping[str, str] = os.environ) -> Client:
+    """The table, by the environment's endpoint, region and credentials. The first call opens the connection."""
+    return Client(AwsClient(DYNAMODB, WRITE_TIMEOUT, environ), table, breaker)
+
+
+def batch_get(
+    client: Client, pks: Sequence[str], projection: str | None = None, names: Mapping[str, str] | None = None
+) -> dict[str, Item]:
+    """The items that exist, by pk, in one consistent read. An absent pk has no item: a throttled read is not absence.
+
+    `UnprocessedKeys` are asked for again until the time is over. Raises Transient.
+    """
+    deadline = time.monotonic() + client.read_timeout
+    request: dict[str, Any] = {"Keys": [{"pk": {"S": pk}} for pk in pks], "ConsistentRead": True}
+    if projection is not None:
+        request |= {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
+    asked = {client.table: request}
+    found: dict[str, Item] = {}
+    pause = _FIRST_PAUSE
+    while asked:
+        answer = _call(client, "BatchGetItem", {"RequestItems": asked}, deadline - time.monotonic())
+        for item in answer.get("Responses", {}).get(client.table, ()):
+            found[item["pk"]["S"]] = item
+        asked = answer.get("UnprocessedKeys") or {}
+        if asked:
+            pause = _wait(pause, deadline)
+    return found
+
+
+def put_if_newer(client: Client, item: Item, *, or_equal: bool) -> Item | None:
+    """Put, unless the table holds a newer `v` (or, without `or_equal`, the same). None: put; else the item found there.
+
+    Safe to repeat after a lost answer. Raises Transient.
+    """
+    request = {
+        "TableName": client.table,
+        "Item": item,
+        "ConditionExpression": f"attribute_not_exists(pk) OR v {'<=' if or_equal else '<'} :v",
+        "ExpressionAttributeValues": {":v": item["v"]},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    try:
+        _call(client, "PutItem", request, client.write_timeout)
+    except _Refused as refused:
+        return refused.item
+    return None
+
+
+class _Refused(Exception):
+    """The condition did not hold; `item` is what the table has."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__("the condition did not hold")
+        self.item = item
+
+
+def _call(client: Client, operation: str, payload: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    breaker = client.breaker
+    if breaker is not None and not breaker.closed:
+        raise _unavailable()
+    try:
+        answer = client.aws.call(operation, payload, timeout=timeout)
+    except AwsError as error:
+        if error.code == "ConditionalCheckFailedException":
+            raise _Refused(error.document.get("Item") or {}) from error
+        if breaker is not None:
+            breaker.failed()
+        raise _unavailable() from error
+    if breaker is not None:
+        breaker.succeeded()
+    return answer
+
+
+def _wait(pause: float, deadline: float) -> float:
+    """Sleep about `pause` seconds; the next pause is twice as long. Transient when there is no time for it."""
+    if time.monotonic() + pause >= deadline:
+        raise _unavailable()
+    time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  spreads retries, guards nothing
+    return pause * 2
+
+
+def _unavailable() -> Transient:
+    return Transient("unavailable", "The cache did not answer in time. Try again.")

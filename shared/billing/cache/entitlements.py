@@ -1,0 +1,90 @@
+"""Reading key and snapshot in one round trip, and putting either only if newer (SPEC §5, I1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from billing.cache.client import Client, batch_get, put_if_newer
+from billing.cache.item import (
+    Glimpse,
+    KeyRecord,
+    SnapshotItem,
+    glimpse,
+    key_from_item,
+    key_pk,
+    key_to_item,
+    snapshot_from_item,
+    snapshot_pk,
+    snapshot_to_item,
+)
+from billing.errors import Transient
+
+# every attribute goes by an alias: DynamoDB reserves many short words
+_COMMON = ("c", "v", "e", "f", "id", "n", "r", "p", "ns", "s", "m", "x", "rv", "a", "t0", "t1")
+_NAMES = {f"#{name}": name for name in _COMMON}
+_LIST_NAMES = {**_NAMES, "#b": "b", "#g": "g"}
+_LIST = "pk," + ",".join(_LIST_NAMES)
+_CHECK = "pk," + ",".join(_NAMES) + ",#k.#feature"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the table held of the two; None for absent and for unreadable alike: neither says no."""
+
+    key: KeyRecord | None
+    snapshot: Glimpse | None
+
+
+def read(client: Client, digest: bytes, tag: str, user_id: str, feature: str | None) -> Found:
+    """The key's record and as much of the snapshot as the question needs: of `feature`, or (None) of all.
+
+    Raises Transient.
+    """
+    key, snapshot = key_pk(digest), snapshot_pk(tag, user_id)
+    if feature is None:
+        items = batch_get(client, (key, snapshot), _LIST, _LIST_NAMES)
+    else:
+        items = batch_get(client, (key, snapshot), _CHECK, {**_NAMES, "#k": "k", "#feature": feature})
+    found_key, found_snapshot = items.get(key), items.get(snapshot)
+    return Found(
+        None if found_key is None else key_from_item(found_key),
+        None if found_snapshot is None else glimpse(found_snapshot, feature),
+    )
+
+
+def read_snapshot(client: Client, tag: str, user_id: str) -> SnapshotItem | None:
+    """The whole snapshot item, or None for absent and for unreadable alike. Raises Transient."""
+    pk = snapshot_pk(tag, user_id)
+    item = batch_get(client, (pk,)).get(pk)
+    return None if item is None else snapshot_from_item(item)
+
+
+def put_snapshot(client: Client, item: SnapshotItem, *, refill: bool) -> SnapshotItem | None:
+    """Put if newer; a refilling reader also if equal, else the item would never become fresh again.
+
+    None: the table now holds this version or, for a writer, this or any newer one. A refilling reader whose put was
+    refused gets the newer item, and must answer with that. Raises Transient.
+    """
+    refused = put_if_newer(client, snapshot_to_item(item), or_equal=refill)
+    if refused is None or not refill:
+        return None
+    newer = snapshot_from_item(refused)
+    if newer is None:
+        raise _unreadable()
+    return newer
+
+
+def put_key(client: Client, record: KeyRecord, *, refill: bool) -> KeyRecord | None:
+    """Put a key's record by the rules of `put_snapshot`."""
+    refused = put_if_newer(client, key_to_item(record), or_equal=refill)
+    if refused is None or not refill:
+        return None
+    newer = key_from_item(refused)
+    if newer is None:
+        raise _unreadable()
+    return newer
+
+
+def _unreadable() -> Transient:
+    """A newer release wrote it between our read of the store and our put: answering with ours would go back in time."""
+    return Transient("unavailable", "A newer answer was being written. Try again.")
