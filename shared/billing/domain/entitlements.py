@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,10 +69,15 @@ def decide(state: FeatureState, at: datetime) -> Decision:
     """The entitlement at `at`, with the instant until which it stays just so."""
     allowed, value, reason, live = _at(state, at)
     for edge in boundaries(state, at):
-        later = _at(state, edge)
-        if later[:3] != (allowed, value, reason):
+        then_allowed, then_value, then_reason, _ = _at(state, edge)
+        if (then_allowed, then_reason) != (allowed, reason) or not _same(then_value, value):
             return Decision(allowed, value, reason, edge, live)
     return Decision(allowed, value, reason, FOREVER, live)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal as JSON values: to Python alone, true is 1."""
+    return one is other or json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def boundaries(state: FeatureState, after: datetime) -> list[datetime]:
@@ -91,14 +97,17 @@ def _at(state: FeatureState, at: datetime) -> tuple[bool, object, Reason, tuple[
 
 
 def merge(feature: Feature, live: tuple[Source, ...]) -> object:
-    """One value from several live sources, whatever order they come in (SPEC §2.2)."""
+    """One value from several live sources, whatever order they come in (SPEC §2.2).
+
+    A value left from a time when the feature had another type counts as 0 for a limit: its answer stays a number.
+    """
     if feature.type == "boolean":
         return True
     if feature.type == "config":
         return max(live, key=lambda source: (source.priority, source.since, source.kind, source.id)).value
     if any(source.value == UNLIMITED for source in live):
         return UNLIMITED
-    numbers = [source.value for source in live if isinstance(source.value, int)]
+    numbers = [s.value for s in live if isinstance(s.value, int) and not isinstance(s.value, bool)]
     return sum(numbers) if feature.merge == "sum" else max(numbers, default=0)
 
 

@@ -1,0 +1,118 @@
+"""The event worker: Stripe's events off the queue, one transaction each; none drags its batch mates along."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.cache import client as cache
+from billing.errors import Transient
+from billing.messages import queue
+from billing.messages.bus import Bus
+from billing.payments.client import connect
+from billing.runtime.aws import EVENTBRIDGE, SECRETS_MANAGER, SQS, AwsClient
+from billing.runtime.entrypoint import Handle, entrypoint
+from billing.runtime.log import Log
+from billing.runtime.secrets import Secret
+from billing.runtime.settings import load
+from billing.usecases.apply_event import Outcome, Worker
+from billing.usecases.apply_message import apply_message, give_up
+from billing.usecases.publish_outbox import Publisher
+
+GIVE_UP_AFTER = 12
+"""Receipts, the queue's `maxReceiveCount`: one that breaks its handling so often is recorded `failed` as well."""
+
+LONGEST_DELAY = 900
+"""Seconds between two tries at most; the first comes after two."""
+
+TIMEOUT = 5.0
+"""Seconds for a call to SQS, Secrets Manager or EventBridge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str
+    table_name: str
+    queue_url: str
+    event_bus_name: str
+    stripe_api_key_secret_id: str
+    stripe_livemode: bool
+    stage: str
+    stripe_api_base: str | None
+    log_level: str = "INFO"
+
+
+def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
+    """The handler. Raises BadSettings where the environment lacks something."""
+    settings = load(Settings, environ)
+    log = Log("apply_events", settings.log_level)
+    secret = Secret(AwsClient(SECRETS_MANAGER, TIMEOUT, environ), settings.stripe_api_key_secret_id)
+    bus = Bus(AwsClient(EVENTBRIDGE, TIMEOUT, environ), settings.event_bus_name)
+    publisher = Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus)
+    sqs = AwsClient(SQS, TIMEOUT, environ)
+
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        stripe = connect(str(secret.read()["api_key"]), settings.stripe_api_base)
+        worker = Worker(stripe, publisher, settings.stripe_livemode, now)
+        counts: Counter[str] = Counter()
+        # one that keeps killing this process must not keep its mates from being settled first
+        records = sorted(event["Records"], key=_receipts)
+        again = [record for record in records if not _settle(worker, record, log, counts)]
+        for record in again:
+            queue.delay(sqs, settings.queue_url, record["receiptHandle"], min(LONGEST_DELAY, 2 ** _receipts(record)))
+        log.request("events", context, counts=counts)
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in again]}
+
+    return handle
+
+
+def _settle(worker: Worker, record: dict[str, Any], log: Log, counts: Counter[str]) -> bool:
+    """False: the message must come again."""
+    try:
+        outcome = apply_message(worker, record["body"])
+    except Transient as fault:
+        log.warning("event not applied, comes again", message_id=record["messageId"], code=fault.code)
+        counts["EventRetried"] += 1
+        return False
+    except Exception as fault:  # noqa: BLE001  whatever it is, the rest of the batch is innocent
+        log.error("event broke its handling", fault, message_id=record["messageId"])
+        counts["EventBroken"] += 1
+        return _broken(worker, record, fault, log)
+    counts["Event" + outcome.status.title().replace("_", "")] += 1
+    _tell(outcome, log)
+    return True
+
+
+def _broken(worker: Worker, record: dict[str, Any], fault: Exception, log: Log) -> bool:
+    """It comes again, until the queue gives it up: then it must be in the inbox beside the dead-letter queue."""
+    if _receipts(record) >= GIVE_UP_AFTER:
+        try:
+            give_up(worker, record["body"], f"broke its handling: {type(fault).__name__}")
+        except Transient as also:
+            log.error("a given-up event could not be recorded", also, message_id=record["messageId"])
+    return False
+
+
+def _tell(outcome: Outcome, log: Log) -> None:
+    write = log.warning if outcome.status in {"failed", "rejected_mode"} else log.info
+    write(
+        "event",
+        correlation_id=outcome.event_id,
+        type=outcome.event_type,
+        status=outcome.status,
+        reason=outcome.reason,
+        repeated=outcome.repeated,
+    )
+    if outcome.unknown_status is not None:
+        log.error("a subscription status without a rule gives no access", status=outcome.unknown_status)
+
+
+def _receipts(record: dict[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
+
+
+lambda_handler = entrypoint(build)

@@ -1,0 +1,50 @@
+"""Every minute: publishes what a crash left between a commit and its publication (SPEC §5, I4)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from billing.cache import client as cache
+from billing.messages.bus import Bus
+from billing.runtime.aws import EVENTBRIDGE, AwsClient
+from billing.runtime.entrypoint import Handle, entrypoint
+from billing.runtime.log import Log
+from billing.runtime.settings import load
+from billing.usecases.publish_outbox import Publisher, sweep
+
+TIMEOUT = 5.0
+"""Seconds for a call to EventBridge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str
+    table_name: str
+    event_bus_name: str
+    stage: str
+    log_level: str = "INFO"
+
+
+def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
+    """The handler. Raises BadSettings where the environment lacks a variable."""
+    settings = load(Settings, environ)
+    log = Log("outbox", settings.log_level)
+    bus = Bus(AwsClient(EVENTBRIDGE, TIMEOUT, environ), settings.event_bus_name)
+    publisher = Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus)
+
+    def handle(_event: dict[str, Any], context: Any) -> dict[str, int]:
+        """Raises Transient where the store cannot be read; what could not be published is counted and stays owed."""
+        swept = sweep(publisher, now())
+        level = "ERROR" if swept.unpaid else "INFO"
+        counts = {"OutboxPublished": swept.paid, "OutboxUnpublished": swept.unpaid}
+        log.request("outbox swept", context, level=level, counts=counts)
+        return asdict(swept)
+
+    return handle
+
+
+lambda_handler = entrypoint(build)

@@ -1,0 +1,63 @@
+"""Takes a delivery of Stripe's: proves it is Stripe's, makes it durable, and looks no further (SPEC §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.errors import Transient
+from billing.messages.queue import message_of, send
+from billing.payments.signature import BadSignature, verify
+from billing.runtime.aws import AwsClient, AwsError
+from billing.runtime.secrets import Secret
+from billing.runtime.settings import BadSettings
+
+MAX_SECRETS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """The endpoint's signing secrets (`{"secrets": ["whsec_…"]}`, two during a rotation) and the queue behind it."""
+
+    secret: Secret
+    queue: AwsClient
+    queue_url: str
+
+
+def accept_event(ingress: Ingress, body: bytes, header: str, now: datetime) -> None:
+    """Queue a delivery whose signature fits. Returns once it is durable.
+
+    Raises BadSignature, with nothing parsed, stored or logged of it; Transient where it could not be made durable.
+    """
+    try:
+        verify(body, header, signing_secrets(ingress.secret.read()), now)
+    except BadSignature:
+        _verify_with_newer(ingress.secret, body, header, now)
+    except AwsError as error:
+        raise _no_secret() from error
+    send(ingress.queue, ingress.queue_url, message_of(body, now))
+
+
+def signing_secrets(value: dict[str, object]) -> list[str]:
+    """The secrets in the stored JSON. Raises BadSettings for none, an empty one, or more than two."""
+    secrets = value.get("secrets")
+    listed = secrets if isinstance(secrets, list) else []
+    usable = [secret for secret in listed if isinstance(secret, str) and secret.startswith("whsec_")]
+    if not usable or len(usable) != len(listed) or len(usable) > MAX_SECRETS or "whsec_" in usable:
+        raise BadSettings('the webhook secret must be {"secrets": ["whsec_…"]}, with one or two signing secrets')
+    return usable
+
+
+def _verify_with_newer(secret: Secret, body: bytes, header: str, now: datetime) -> None:
+    """The kept secrets may be from before a rotation; read them anew once, if the last reading is not just behind."""
+    try:
+        newer = secret.reread()
+    except AwsError as error:
+        raise _no_secret() from error
+    if newer is None:
+        raise BadSignature
+    verify(body, header, signing_secrets(newer), now)
+
+
+def _no_secret() -> Transient:
+    return Transient("unavailable", "The signature could not be verified now. Send the event again.")

@@ -1,0 +1,191 @@
+"""What may this user do? Answered from the cache in one round trip; from PostgreSQL where the cache cannot answer.
+
+Nothing here guesses: an absent, old or unreadable item is a miss, never a "no"; and every answer is evaluated at `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from billing.cache.client import Client
+from billing.cache.entitlements import Found, read, read_snapshot
+from billing.cache.item import STALE, Glimpse, KeyRecord, SnapshotItem, encode, etag, stale
+from billing.domain import keys
+from billing.domain.answers import check_answer, entitlements_answer
+from billing.domain.snapshot import Snapshot, from_document
+from billing.errors import Refused, Transient
+from billing.runtime.breaker import Breaker
+
+T = TypeVar("T")
+Road = Literal["hit", "document", "refill", "stale"]
+
+BAD_KEY = "This API key is not known, or was revoked, or has expired. Ask an operator for a new one."
+_FAULTS = {
+    "invalid_api_key": BAD_KEY,
+    "wrong_role": "This route takes a project's key, and this is an admin key.",
+    "project_suspended": "This project is suspended. Ask an operator to activate it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What answering needs. The refills ask PostgreSQL, fill the cache and return what is then true; they raise
+    Transient where PostgreSQL cannot be asked. `store` spares requests the wait for a PostgreSQL that is down.
+    """
+
+    cache: Client
+    refill_key: Callable[[bytes, datetime], KeyRecord | None]
+    refill_snapshot: Callable[[str, str, datetime], SnapshotItem]
+    store: Breaker
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """About one feature, or (None) about all that the user holds."""
+
+    user_id: str
+    feature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is the JSON to send, `etag` its tag (lists only), `road` how it came about, for the log."""
+
+    body: str
+    etag: str | None
+    road: Road
+    project_id: str
+    key_id: str
+
+
+def answer(reading: Reading, api_key: str, question: Question, now: datetime) -> Answer:
+    """The answer as it is at `now` (SPEC §3 `GET /entitlements`, `/entitlements/check`; §5 I1-I6).
+
+    Raises Refused (`invalid_api_key`, `wrong_role`, `project_suspended`) and Transient (`unavailable`: neither the
+    cache nor PostgreSQL could answer).
+    """
+    if not keys.well_formed(api_key):
+        raise Refused("invalid_api_key", BAD_KEY)
+    digest = keys.digest(api_key)
+    try:
+        found = read(reading.cache, digest, keys.tag_of(api_key), question.user_id, question.feature)
+    except Transient:
+        found = Found(None, None)
+    record, key_is_old = _key(reading, digest, found.key, now)
+    project_id = _opened(record, now)
+    seen = found.snapshot if found.snapshot and _belongs(found.snapshot, record) else None
+    body, road = _body(reading, project_id, seen, record, question, now)
+    if key_is_old or road == "stale":
+        body, road = stale(body), "stale"
+    tag = etag(body) if question.feature is None else None
+    return Answer(body, tag, road, project_id, record.id)
+
+
+def _key(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> tuple[KeyRecord, bool]:
+    """The key's record, and whether it is one that PostgreSQL could not be asked about."""
+    if kept is not None and now < kept.fresh_until:
+        return kept, False
+    try:
+        record = _ask(reading.store, lambda: reading.refill_key(digest, now))
+    except Transient as fault:
+        if kept is None or now >= kept.fresh_until + STALE:
+            raise _unavailable() from fault
+        return kept, True
+    if record is None:
+        raise Refused("invalid_api_key", BAD_KEY)
+    return record, False
+
+
+def _opened(record: KeyRecord, now: datetime) -> str:
+    """The project the key opens at `now`."""
+    fault = keys.fault_of(
+        now,
+        needs="project",
+        role=record.role,
+        project_status=record.project_status,
+        expires_at=record.expires_at,
+        revoked_at=record.revoked_at,
+    )
+    if fault is not None or record.project_id is None:
+        code = fault or "wrong_role"
+        raise Refused(code, _FAULTS[code])
+    return record.project_id
+
+
+def _belongs(seen: Glimpse | SnapshotItem, record: KeyRecord) -> bool:
+    """Of the key's own project (tags can collide), and not from before its catalog's last change."""
+    return seen.project_id == record.project_id and seen.epoch >= record.epoch
+
+
+def _body(
+    reading: Reading, project_id: str, seen: Glimpse | None, record: KeyRecord, question: Question, now: datetime
+) -> tuple[str, Road]:
+    if seen is not None and now < seen.fresh_until:
+        cached = _cached(reading, seen, record, question, now)
+        if cached is not None:
+            return cached
+    try:
+        item = _ask(reading.store, lambda: reading.refill_snapshot(project_id, question.user_id, now))
+    except Transient as fault:
+        old = None
+        if seen is not None and now < seen.fresh_until + STALE:
+            old = _cached(reading, seen, record, question, now)
+        if old is None:
+            raise _unavailable() from fault
+        return old[0], "stale"
+    return _evaluated(item, question, now), "refill"
+
+
+def _cached(
+    reading: Reading, seen: Glimpse, record: KeyRecord, question: Question, now: datetime
+) -> tuple[str, Road] | None:
+    """The cache's answer at `now`: ready made, or evaluated from the windows; None if the item is gone meanwhile."""
+    if seen.answer is None and question.feature is not None:
+        return _no_such_feature(seen, question.feature, now), "hit"
+    if seen.answer is not None and seen.holds.contains(now):
+        return seen.answer, "hit"
+    try:
+        item = read_snapshot(reading.cache, keys.tag(seen.project_id), question.user_id)
+    except Transient:
+        return None
+    if item is None or not _belongs(item, record):
+        return None
+    return _evaluated(item, question, now), "document"
+
+
+def _evaluated(item: SnapshotItem, question: Question, now: datetime) -> str:
+    if question.feature is None:
+        ready: str | None = item.body
+    else:
+        ready = item.checks.get(question.feature)
+    if ready is not None and item.holds.contains(now):
+        return ready
+    snapshot = from_document(item.document)
+    if question.feature is None:
+        return encode(entitlements_answer(snapshot, now))
+    return encode(check_answer(snapshot, question.feature, now))
+
+
+def _no_such_feature(seen: Glimpse, feature: str, now: datetime) -> str:
+    """A snapshot carries all its project's features, so one it lacks does not exist."""
+    bare = Snapshot(seen.project_id, seen.user_id, seen.version, seen.epoch, seen.as_of, {})
+    return encode(check_answer(bare, feature, now))
+
+
+def _ask(store: Breaker, refill: Callable[[], T]) -> T:
+    if not store.closed:
+        raise _unavailable()
+    try:
+        result = refill()
+    except Transient:
+        store.failed()
+        raise
+    store.succeeded()
+    return result
+
+
+def _unavailable() -> Transient:
+    return Transient("unavailable", "Neither the cache nor the store could answer. Try again.", retry_after=1)

@@ -1,0 +1,207 @@
+"""One event, one transaction: recorded in the inbox, applied under the customer's lock, committed, then published.
+
+No database connection is held while Stripe is asked: what a fact needs is fetched between attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+from billing.domain.facts import CheckoutFact, Fact
+from billing.errors import Permanent, Transient
+from billing.payments import objects
+from billing.payments.client import StripeClient
+from billing.payments.events import StripeEvent, parse_event, read
+from billing.payments.objects import Gone
+from billing.store import inbox
+from billing.store.connection import Connection, transaction
+from billing.usecases.apply_fact import apply_fact
+from billing.usecases.observation import Effect, Fetches, Known, Need, Observation, Unmet
+from billing.usecases.publish_outbox import Publisher, publish_customers
+
+MOST_FETCHES = 8
+"""Of one event: what it needs, and again where a row was written meanwhile. Beyond it the queue tries later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What applying needs: Stripe, the store with what it publishes to, the stage's mode and the clock."""
+
+    stripe: StripeClient
+    publisher: Publisher
+    livemode: bool
+    now: Callable[[], datetime]
+
+    @property
+    def database_url(self) -> str:
+        return self.publisher.database_url
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an event. `repeated`: it had been settled before; it was published again all the same."""
+
+    event_id: str
+    event_type: str
+    status: inbox.Status
+    reason: str | None = None
+    repeated: bool = False
+    unknown_status: str | None = None
+
+
+def apply_event(worker: Worker, body: bytes) -> Outcome:
+    """Settle one delivered event for good, and publish what it changed before returning.
+
+    Raises Transient, with nothing settled, where trying again may succeed. What cannot be understood is recorded
+    `failed` with its reason and does not raise.
+    """
+    try:
+        event = parse_event(body)
+    except Permanent as fault:
+        return record_unreadable(worker, body, fault)
+    try:
+        outcome, touched = _settle(worker, event, body)
+    except Permanent as fault:
+        outcome, touched = _record(worker, event, body, "failed", f"{fault.code}: {fault.detail}"), ()
+    publish_customers(worker.publisher, touched, worker.now())
+    return outcome
+
+
+def apply_checkout_now(worker: Worker, session_id: str) -> CheckoutFact:
+    """Apply what Stripe says of a checkout session now, without waiting for its events; published when it returns.
+
+    Returns what Stripe said. Raises Transient; Permanent (`gone_from_stripe`, `unmapped_price` …).
+    """
+    need = Need("checkout", session_id)
+    answer = objects.fetch_checkout(worker.stripe, session_id)
+    if isinstance(answer, Gone):
+        raise Permanent("gone_from_stripe", "Stripe no longer knows this checkout session")
+    seen = Observation(answer.fact, answer.at, f"sync:{session_id}", "sync")
+    effect = with_fetches(worker.stripe, {need: Known(answer, 0)}, lambda known: _apply_alone(worker, seen, known))
+    publish_customers(worker.publisher, effect.customer_ids, worker.now())
+    return answer.fact
+
+
+def fail_event(worker: Worker, body: bytes, reason: str) -> None:
+    """Record an event whose handling keeps breaking as `failed`, so that it is not lost when the queue gives it up."""
+    try:
+        event = parse_event(body)
+    except Permanent as fault:
+        record_unreadable(worker, body, fault)
+    else:
+        _record(worker, event, body, "failed", reason)
+
+
+def record_unreadable(worker: Worker, body: bytes, fault: Permanent) -> Outcome:
+    """A body with no event id is kept under its own digest."""
+    event_id = f"body:{sha256(body).hexdigest()}"
+    reason = f"{fault.code}: {fault.detail}"
+    with transaction(worker.database_url) as connection:
+        fresh = inbox.claim(
+            connection,
+            event_id=event_id,
+            event_type="unreadable",
+            body=body,
+            created=None,
+            object_id=None,
+            now=worker.now(),
+            status="failed",
+            reason=reason,
+        )
+    return Outcome(event_id, "unreadable", "failed", reason, repeated=not fresh)
+
+
+def with_fetches(stripe: StripeClient, fetched: dict[Need, Known], attempt: Callable[[Fetches], Effect]) -> Effect:
+    """Run `attempt` (one transaction) until nothing is left to fetch. Raises Transient after `MOST_FETCHES`."""
+    for _ in range(MOST_FETCHES):
+        try:
+            return attempt(fetched)
+        except Unmet as unmet:
+            fetched[unmet.need] = Known(fetch(stripe, unmet.need), unmet.revision)
+    raise Transient("contended", "the object keeps changing while it is fetched; try again")
+
+
+def fetch(stripe: StripeClient, need: Need) -> objects.Fetched[Fact] | Gone:
+    """Ask Stripe for what is needed. Raises Transient."""
+    match need.kind:
+        case "subscription":
+            return objects.fetch_subscription(stripe, need.id)
+        case "customer":
+            return objects.fetch_customer(stripe, need.id)
+        case "price":
+            return objects.fetch_price(stripe, need.id)
+        case "product":
+            return objects.fetch_product(stripe, need.id)
+        case "checkout":
+            return objects.fetch_checkout(stripe, need.id)
+
+
+def _settle(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:
+    if event.livemode != worker.livemode:
+        return _record(worker, event, body, "rejected_mode", None), ()
+    fact = read(event)
+    if fact is None:
+        return _record(worker, event, body, "ignored", "type_not_handled"), ()
+    seen = Observation(fact, event.created, event.id, "event", trusted=not event.shape_is_foreign)
+    settled: list[inbox.Entry] = []
+
+    def attempt(fetched: Fetches) -> Effect:
+        with transaction(worker.database_url) as connection:
+            if not _claim(connection, worker, event, body):
+                settled.append(_settled_before(connection, event.id))
+                return Effect("applied")
+            effect = apply_fact(connection, seen, fetched, worker.now())
+            inbox.settle(
+                connection,
+                event.id,
+                status=effect.status,
+                reason=effect.reason,
+                customer_ids=effect.customer_ids,
+                now=worker.now(),
+            )
+            return effect
+
+    effect = with_fetches(worker.stripe, {}, attempt)
+    if settled:
+        before = settled[0]
+        outcome = Outcome(event.id, event.type, before.status, before.reason, repeated=True)
+        return outcome, tuple(before.customer_ids)
+    outcome = Outcome(event.id, event.type, effect.status, effect.reason, unknown_status=effect.unknown_status)
+    return outcome, effect.customer_ids
+
+
+def _apply_alone(worker: Worker, seen: Observation, fetched: Fetches) -> Effect:
+    with transaction(worker.database_url) as connection:
+        return apply_fact(connection, seen, fetched, worker.now())
+
+
+def _claim(connection: Connection, worker: Worker, event: StripeEvent, body: bytes) -> bool:
+    return inbox.claim(
+        connection,
+        event_id=event.id,
+        event_type=event.type,
+        body=body,
+        created=event.created,
+        object_id=event.object_id,
+        now=worker.now(),
+    )
+
+
+def _settled_before(connection: Connection, event_id: str) -> inbox.Entry:
+    entry = inbox.find_entry(connection, event_id)
+    if entry is None:
+        raise Transient("raced", "the event was being settled elsewhere; try again")
+    return entry
+
+
+def _record(worker: Worker, event: StripeEvent, body: bytes, status: inbox.Status, reason: str | None) -> Outcome:
+    """An event that changes nothing, on record. One settled before stays as it was."""
+    with transaction(worker.database_url) as connection:
+        if _claim(connection, worker, event, body):
+            inbox.settle(connection, event.id, status=status, reason=reason, now=worker.now())
+            return Outcome(event.id, event.type, status, reason)
+        before = _settled_before(connection, event.id)
+        return Outcome(event.id, event.type, before.status, before.reason, repeated=True)

@@ -1,0 +1,250 @@
+"""Applies one fact about a Stripe object to the store, inside one transaction, under the customer's row lock.
+
+Order does not matter: an older observation changes nothing; one of the same second as the row's, or one that cannot be
+trusted, raises `Unmet`: the caller fetches the object outside the transaction and comes again. What was fetched is
+stored only if the row's revision is still the one from before the fetch.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never, cast
+
+from billing.domain.facts import (
+    CheckoutFact,
+    CustomerFact,
+    InvoiceFact,
+    PriceFact,
+    ProductFact,
+    SubscriptionFact,
+)
+from billing.domain.sources import KNOWN_STATUSES
+from billing.domain.windows import from_seconds
+from billing.errors import Permanent, Transient
+from billing.payments.objects import Fetched, Gone
+from billing.store import catalog, checkouts, customers, holdings, projects, purchases, subscriptions
+from billing.store.connection import Connection
+from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet, newest
+
+
+def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
+    """Raises Unmet, Permanent (`unknown_customer`, `unmapped_price`, `unknown_project` …), Transient."""
+    match seen.fact:
+        case SubscriptionFact() as fact:
+            return _subscription(connection, fact, seen, fetched, now)
+        case CheckoutFact() as fact:
+            return _checkout(connection, fact, seen, fetched, now)
+        case InvoiceFact() as fact:
+            return _invoice(connection, fact, seen, fetched, now)
+        case CustomerFact() as fact:
+            return _customer(connection, fact, seen, now)
+        case ProductFact() as fact:
+            return _product(connection, fact, seen, fetched)
+        case PriceFact() as fact:
+            return _price(connection, fact, seen, fetched)
+        case _:
+            assert_never(seen.fact)
+
+
+# --- subscriptions -------------------------------------------------------------------------------------------------
+
+
+def _subscription(
+    connection: Connection, fact: SubscriptionFact, seen: Observation, fetched: Fetches, now: datetime
+) -> Effect:
+    need = Need("subscription", fact.id)
+    stripe_ids = {fact.stripe_customer_id}
+    answer = fetched[need].answer if need in fetched else None
+    if isinstance(answer, Fetched):
+        stripe_ids.add(cast("SubscriptionFact", answer.fact).stripe_customer_id)
+    prior_owner = subscriptions.owner_of(connection, fact.id)
+    if prior_owner is not None:
+        stripe_ids.add(prior_owner)
+    owners = tuple(sorted({_owner(connection, stripe_id, fetched) for stripe_id in stripe_ids}))
+    for owner in owners:
+        customers.lock(connection, owner)
+    row = subscriptions.find_subscription(connection, fact.id)
+    if row is not None and row.stripe_customer_id not in stripe_ids:
+        raise Transient("raced", "the subscription changed hands meanwhile; try again")
+
+    mirror = None if row is None else (row.watermark, row.revision)
+    latest = newest(mirror, need, seen, fetched, complete=not fact.truncated)
+    if latest is None:
+        return Effect("superseded", owners)
+    if isinstance(latest, Gone):
+        if row is None:
+            return Effect("superseded", owners, reason="gone_from_stripe")
+        subscriptions.end_subscription(
+            connection, fact.id, at=from_seconds(latest.at), watermark=latest.at, evidence=seen.evidence
+        )
+        return _changed(connection, owners, seen, now)
+    stated = cast("SubscriptionFact", latest.fact)
+    _store(connection, stated, latest.at, seen, fetched, row.watermark if row else 0)
+    unknown = None if stated.status in KNOWN_STATUSES else stated.status
+    return _changed(connection, owners, seen, now, unknown_status=unknown)
+
+
+def _store(
+    connection: Connection, fact: SubscriptionFact, at: int, seen: Observation, fetched: Fetches, watermark: int
+) -> None:
+    _know_prices(connection, [item.price_id for item in fact.items], fetched)
+    subscriptions.store_subscription(connection, fact, watermark=max(at, watermark), evidence=seen.evidence)
+
+
+def _know_subscription(connection: Connection, subscription_id: str, seen: Observation, fetched: Fetches) -> None:
+    """Something refers to this subscription: fetch it where no event has brought it yet.
+
+    A sync fetches it always: the caller wants what is true now.
+    """
+    row = subscriptions.find_subscription(connection, subscription_id)
+    if row is not None and seen.cause != "sync":
+        return
+    need = Need("subscription", subscription_id)
+    revision = row.revision if row else 0
+    known = fetched.get(need)
+    if known is None or known.revision != revision:
+        raise Unmet(need, revision)
+    if isinstance(known.answer, Fetched):
+        fact = cast("SubscriptionFact", known.answer.fact)
+        _store(connection, fact, known.answer.at, seen, fetched, row.watermark if row else 0)
+
+
+# --- checkouts and invoices ----------------------------------------------------------------------------------------
+
+
+def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
+    if fact.status == "expired":
+        checkouts.close_session(connection, fact.id, "expired")
+        return Effect("applied")
+    if fact.status == "open":
+        return Effect("ignored", reason="still_open")
+    if fact.stripe_customer_id is None:
+        raise Permanent("unknown_customer", "the checkout session names no customer: it was not opened here")
+    owner = _owner(connection, fact.stripe_customer_id, fetched)
+    customers.lock(connection, owner)
+    checkouts.close_session(connection, fact.id, "complete")
+    if fact.mode == "subscription" and fact.subscription_id is not None:
+        _know_subscription(connection, fact.subscription_id, seen, fetched)
+    if fact.mode == "payment" and fact.paid and not purchases.purchase_recorded(connection, fact.id):
+        known = fetched.get(Need("checkout", fact.id))
+        if known is None:
+            raise Unmet(Need("checkout", fact.id))
+        if isinstance(known.answer, Gone):
+            raise Permanent("gone_from_stripe", "Stripe no longer knows the checkout session that was paid")
+        paid = cast("CheckoutFact", known.answer.fact)
+        _know_prices(connection, [line.price_id for line in paid.lines or ()], fetched)
+        purchases.record_purchase(connection, paid, evidence=seen.evidence)
+    return _changed(connection, (owner,), seen, now)
+
+
+def _invoice(connection: Connection, fact: InvoiceFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
+    owner = _owner(connection, fact.stripe_customer_id, fetched)
+    customers.lock(connection, owner)
+    if fact.subscription_id is not None:
+        _know_subscription(connection, fact.subscription_id, seen, fetched)
+    subscriptions.record_invoice(connection, fact)
+    return _changed(connection, (owner,), seen, now)
+
+
+# --- customers -----------------------------------------------------------------------------------------------------
+
+
+def _customer(connection: Connection, fact: CustomerFact, seen: Observation, now: datetime) -> Effect:
+    known = customers.find_by_stripe_id(connection, fact.id)
+    if known is None and not _adopt(connection, fact):
+        return Effect("ignored", reason="not_ours")
+    known = customers.find_by_stripe_id(connection, fact.id)
+    if known is None:
+        raise Transient("raced", "the customer was linked meanwhile; try again")
+    if not fact.deleted:
+        return Effect("applied", (known.customer_id,))
+    customers.lock(connection, known.customer_id)
+    customers.mark_deleted(connection, fact.id, from_seconds(seen.at))
+    return _changed(connection, (known.customer_id,), seen, now)
+
+
+def _owner(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
+    """Our customer behind a Stripe customer; one we have not met is fetched, and adopted if we made it."""
+    known = customers.find_by_stripe_id(connection, stripe_customer_id)
+    if known is not None:
+        return known.customer_id
+    need = Need("customer", stripe_customer_id)
+    if need not in fetched:
+        raise Unmet(need)
+    answer = fetched[need].answer
+    if isinstance(answer, Fetched) and _adopt(connection, cast("CustomerFact", answer.fact)):
+        known = customers.find_by_stripe_id(connection, stripe_customer_id)
+    if known is None:
+        raise Permanent("unknown_customer", f"{stripe_customer_id} was not created by this service: link or ignore it")
+    return known.customer_id
+
+
+def _adopt(connection: Connection, fact: CustomerFact) -> bool:
+    """Link a Stripe customer by the metadata this service wrote when it made it (a crash kept it from recording it)."""
+    if fact.deleted or fact.namespace is None or fact.user_id is None:
+        return False
+    if not projects.namespace_exists(connection, fact.namespace):
+        return False
+    customer = customers.ensure(connection, fact.namespace, fact.user_id)
+    customers.lock(connection, customer.id)
+    return customers.link(connection, customer.id, fact.id) == fact.id
+
+
+# --- catalog -------------------------------------------------------------------------------------------------------
+
+
+def _product(connection: Connection, fact: ProductFact, seen: Observation, fetched: Fetches) -> Effect:
+    row = catalog.lock_product(connection, fact.id)
+    if row is None:
+        raise Permanent("unknown_project", f"{fact.id} belongs to no project: import it into one, then replay")
+    latest = newest((row.watermark, row.revision), Need("product", fact.id), seen, fetched)
+    if latest is None:
+        return Effect("superseded")
+    stated = _gone_product(fact) if isinstance(latest, Gone) else cast("ProductFact", latest.fact)
+    catalog.update_product(connection, stated, max(latest.at, row.watermark))
+    return Effect("applied")
+
+
+def _price(connection: Connection, fact: PriceFact, seen: Observation, fetched: Fetches) -> Effect:
+    row = catalog.lock_price(connection, fact.id)
+    if row is None and catalog.project_of_product(connection, fact.product_id) is None:
+        raise Permanent("unknown_project", f"{fact.product_id} belongs to no project: import it into one, then replay")
+    mirror = None if row is None else (row.watermark, row.revision)
+    latest = newest(mirror, Need("price", fact.id), seen, fetched)
+    if latest is None:
+        return Effect("superseded")
+    stated = _gone_price(fact) if isinstance(latest, Gone) else cast("PriceFact", latest.fact)
+    catalog.upsert_price(connection, stated, max(latest.at, row.watermark if row else 0))
+    return Effect("applied")
+
+
+def _gone_product(fact: ProductFact) -> ProductFact:
+    return ProductFact(fact.id, fact.name, active=False, deleted=True)
+
+
+def _gone_price(fact: PriceFact) -> PriceFact:
+    members = {name: getattr(fact, name) for name in PriceFact.__dataclass_fields__}
+    return PriceFact(**{**members, "active": False, "deleted": True})
+
+
+def _know_prices(connection: Connection, price_ids: list[str], fetched: Fetches) -> None:
+    """Every price must be mirrored and lead, by its product, to a project."""
+    for price_id in catalog.unknown_prices(connection, price_ids):
+        known = fetched.get(Need("price", price_id))
+        if known is None:
+            raise Unmet(Need("price", price_id))
+        fact = cast("PriceFact", known.answer.fact) if isinstance(known.answer, Fetched) else None
+        if fact is None or catalog.project_of_product(connection, fact.product_id) is None:
+            raise Permanent("unmapped_price", f"{price_id} leads to no project: import its product, then replay")
+        catalog.upsert_price(connection, fact, known.answer.at)
+
+
+# --- what all share ------------------------------------------------------------------------------------------------
+
+
+def _changed(
+    connection: Connection, owners: tuple[int, ...], seen: Observation, now: datetime, unknown_status: str | None = None
+) -> Effect:
+    for owner in owners:
+        holdings.record_change(connection, owner, cause_kind=seen.cause, cause_id=seen.evidence, now=now)
+    return Effect("applied", owners, unknown_status=unknown_status)

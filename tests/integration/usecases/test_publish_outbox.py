@@ -1,0 +1,216 @@
+"""What a commit owes is published before anyone is told it is done, and by the sweep after a crash."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from billing.cache import client, entitlements
+from billing.cache.client import Client
+from billing.domain import keys
+from billing.domain.snapshot import from_document
+from billing.errors import Transient
+from billing.messages.bus import Bus
+from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, AwsClient
+from billing.store.connection import close
+from billing.usecases.publish_outbox import Publisher, Swept, publish_customer, publish_project, sweep
+from billing.usecases.refill_snapshot import refill_key, refill_snapshot
+from tests.support.world import START, World, make_world
+
+NOW = START + timedelta(days=1)
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    yield make_world(database_url)
+    close(database_url)
+
+
+@pytest.fixture
+def cache(aws_endpoint: str, table_name: str) -> Iterator[Client]:
+    opened = client.connect(table_name, environ={**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint})
+    yield opened
+    opened.aws.close()
+
+
+@pytest.fixture
+def dead_cache(table_name: str) -> Client:
+    environ = {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    return Client(AwsClient(DYNAMODB, 0.2, environ), table_name, write_timeout=0.2)
+
+
+@pytest.fixture
+def publisher(database_url: str, cache: Client, bus: Bus) -> Publisher:
+    return Publisher(database_url, cache, bus)
+
+
+@pytest.fixture
+def dead_publisher(database_url: str, dead_cache: Client, bus: Bus) -> Publisher:
+    return Publisher(database_url, dead_cache, bus)
+
+
+@pytest.fixture
+def bus(aws_endpoint: str) -> Iterator[Bus]:
+    opened = Bus(AwsClient(EVENTBRIDGE, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint}), "default")
+    yield opened
+    opened.client.close()
+
+
+def cached_version(cache: Client, user_id: str) -> int | None:
+    item = entitlements.read_snapshot(cache, keys.tag("notes"), user_id)
+    return None if item is None else item.version
+
+
+def test_a_commit_is_published_and_its_debt_paid(world: World, cache: Client, publisher: Publisher) -> None:
+    customer_id = world.subscribe("ann")
+
+    assert publish_customer(publisher, customer_id, NOW)
+
+    assert cached_version(cache, "ann") == 2  # the customer's first change, the catalog's first epoch
+    assert world.debts() == 0
+
+
+def test_where_nothing_is_owed_nothing_is_written(world: World, cache: Client, publisher: Publisher) -> None:
+    customer_id = world.subscribe("ann")
+    publish_customer(publisher, customer_id, NOW)
+
+    assert publish_customer(publisher, customer_id, NOW)
+    assert cached_version(cache, "ann") == 2
+
+
+def test_a_debt_stays_until_the_cache_has_taken_it(
+    world: World, cache: Client, publisher: Publisher, dead_publisher: Publisher
+) -> None:
+    customer_id = world.subscribe("ann")
+
+    with pytest.raises(Transient):
+        publish_customer(dead_publisher, customer_id, NOW)
+    assert world.debts() == 1
+
+    publish_customer(publisher, customer_id, NOW)
+    assert (cached_version(cache, "ann"), world.debts()) == (2, 0)
+
+
+def test_a_late_publisher_never_overwrites_a_newer_snapshot(world: World, cache: Client, publisher: Publisher) -> None:
+    world.subscribe("ann")
+    stale = refill_snapshot(world.database_url, cache, "notes", "ann", NOW)
+    customer_id = world.subscribe("ann", quantity=5)
+    publish_customer(publisher, customer_id, NOW)
+
+    entitlements.put_snapshot(cache, stale, refill=False)
+
+    assert cached_version(cache, "ann") == stale.version + 1
+
+
+def test_the_sweep_publishes_what_crashes_left_behind(world: World, cache: Client, publisher: Publisher) -> None:
+    for user_id in ("ann", "ben", "eve"):
+        world.subscribe(user_id)
+    world.give("theme", {"dark": True})
+
+    assert sweep(publisher, NOW) == Swept(paid=4, unpaid=0)
+
+    assert [cached_version(cache, user) for user in ("ann", "ben", "eve")] == [3, 3, 3]
+    assert world.debts() == 0
+
+
+def test_a_sweep_that_cannot_publish_says_so_and_keeps_the_debts(world: World, dead_publisher: Publisher) -> None:
+    world.subscribe("ann")
+    world.key()
+    world.give("theme", {"dark": True})
+
+    assert sweep(dead_publisher, NOW) == Swept(paid=0, unpaid=2)
+
+    assert world.debts() == 2
+
+
+def test_a_catalog_edit_reaches_the_key_records(world: World, cache: Client, publisher: Publisher) -> None:
+    key = world.key()
+    before = refill_key(world.database_url, cache, keys.digest(key), NOW)
+    world.give("theme", {"dark": True})
+
+    publish_project(publisher, "notes", NOW)
+
+    found = entitlements.read(cache, keys.digest(key), keys.tag("notes"), "ann", None)
+    assert before is not None
+    assert found.key is not None
+    assert (found.key.epoch, found.key.version) == (before.epoch + 1, before.version + 1)
+
+
+def test_refilling_an_unknown_user_stores_an_empty_snapshot(world: World, cache: Client) -> None:
+    item = refill_snapshot(world.database_url, cache, "notes", "nobody", NOW)
+
+    assert '"entitlements":[]' in item.body
+    assert cached_version(cache, "nobody") == item.version == 1
+
+
+def test_an_unknown_users_purchase_overrides_the_empty_snapshot_at_once(
+    world: World, cache: Client, publisher: Publisher
+) -> None:
+    refill_snapshot(world.database_url, cache, "notes", "ann", NOW)
+
+    publish_customer(publisher, world.subscribe("ann"), NOW)
+
+    item = entitlements.read_snapshot(cache, keys.tag("notes"), "ann")
+    assert item is not None
+    assert '"feature":"export"' in item.body
+
+
+def test_a_refill_of_the_same_version_makes_the_item_fresh_again(world: World, cache: Client) -> None:
+    """A strict `>` would leave it stale for ever, and send every check to PostgreSQL."""
+    refill = partial(refill_snapshot, world.database_url, cache, "notes", "ann")
+    first = refill(NOW)
+
+    second = refill(NOW + timedelta(minutes=6))
+
+    item = entitlements.read_snapshot(cache, keys.tag("notes"), "ann")
+    assert item is not None
+    assert (item.version, item.fresh_until) == (first.version, second.fresh_until)
+    assert second.fresh_until > first.fresh_until
+
+
+def test_a_refill_that_comes_late_answers_with_the_newer_item_it_found(
+    world: World, cache: Client, publisher: Publisher
+) -> None:
+    """Answering with its own older copy would show some client a step back in time."""
+    old = refill_snapshot(world.database_url, cache, "notes", "ann", NOW)
+    publish_customer(publisher, world.subscribe("ann"), NOW)
+
+    found = entitlements.put_snapshot(cache, old, refill=True)
+
+    assert found is not None
+    assert found.version == old.version + 1
+
+
+def test_a_refill_answers_from_the_store_while_the_cache_is_down(world: World, dead_cache: Client) -> None:
+    world.subscribe("ann")
+
+    item = refill_snapshot(world.database_url, dead_cache, "notes", "ann", NOW)
+
+    assert '"feature":"export"' in item.body
+
+
+def test_an_unknown_key_is_no_record(world: World, cache: Client) -> None:
+    assert refill_key(world.database_url, cache, bytes(32), NOW) is None
+
+
+def test_the_stored_document_evaluates_like_the_store(world: World, cache: Client) -> None:
+    world.subscribe("ann", quantity=3)
+
+    item = refill_snapshot(world.database_url, cache, "notes", "ann", NOW)
+
+    seats = from_document(item.document).features["seats"].sources
+    assert [source.value for source in seats] == [6]
+
+
+def test_a_bus_that_refuses_holds_up_no_acknowledgement_and_stays_owed(
+    world: World, cache: Client, publisher: Publisher
+) -> None:
+    nowhere = AwsClient(EVENTBRIDGE, 0.2, {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    customer_id = world.subscribe("ann")
+
+    done = publish_customer(Publisher(world.database_url, cache, Bus(nowhere, "default")), customer_id, NOW)
+
+    assert (done, cached_version(cache, "ann"), world.debts()) == (False, 2, 1)
+    assert sweep(publisher, NOW) == Swept(paid=1, unpaid=0)
