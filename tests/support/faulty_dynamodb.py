@@ -35,6 +35,7 @@ class FaultyDynamoDB:
 
     def forward(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         address = urlsplit(self.upstream)
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
         connection = HTTPConnection(address.hostname or "", address.port or 80, timeout=10)
         try:
             connection.request("POST", "/", body, headers)
@@ -109,7 +110,6 @@ class _Handler(BaseHTTPRequestHandler):
         key = {"pk": request["Item"]["pk"]}
         question = {"TableName": request["TableName"], "Key": key, "ConsistentRead": True}
         headers = {**dict(self.headers), "x-amz-target": "DynamoDB_20120810.GetItem"}
-        headers.pop("content-length", None)
         _, raw = self.proxy.forward(headers, json.dumps(question).encode())
         before = json.loads(raw).get("Item")
         if before is not None:

@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+
+import pytest
+
+from billing.cache import client
+from billing.cache.client import Client
+from billing.messages.bus import Bus
+from billing.runtime.aws import EVENTBRIDGE, AwsClient
+from billing.store.connection import close
+from billing.usecases.publish_outbox import Publisher
+from infra.local.stripe_double.double import StripeDouble
+from tests.support.shop import Shop, open_shop
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def cache(aws_endpoint: str, table_name: str) -> Iterator[Client]:
+    opened = client.connect(table_name, environ={**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint})
+    yield opened
+    opened.aws.close()
+
+
+@pytest.fixture
+def bus(aws_endpoint: str) -> Iterator[Bus]:
+    opened = Bus(AwsClient(EVENTBRIDGE, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint}), "default")
+    yield opened
+    opened.client.close()
+
+
+@pytest.fixture
+def publisher(database_url: str, cache: Client, bus: Bus) -> Iterator[Publisher]:
+    yield Publisher(database_url, cache, bus)
+    close(database_url)
+
+
+@pytest.fixture
+def double() -> Iterator[StripeDouble]:
+    with StripeDouble(seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(double: StripeDouble, publisher: Publisher) -> Shop:
+    return open_shop(double, publisher)
