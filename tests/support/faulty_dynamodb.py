@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         first = {table: {**asked, "Keys": asked["Keys"][:1]}}
         rest = {table: {**asked, "Keys": asked["Keys"][1:]}}
         _, answer = self._ask("BatchGetItem", {**request, "RequestItems": first})
-        return {**answer, "UnprocessedKeys": rest}
+        return {**answer, "UnprocessedKeys": rest if rest[table]["Keys"] else {}}
 
     def _answer(self, status: int, document: dict[str, Any]) -> None:
         body = json.dumps(document).encode()

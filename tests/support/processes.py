@@ -32,3 +32,8 @@ def wait_for_end(pids: Iterable[int], *, seconds: float = 15) -> None:
     while left := {pid for pid in left if is_alive(pid)}:
         assert time.monotonic() < deadline, f"still running after {seconds} s: {left}"
         time.sleep(0.02)
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, empty if it has ended."""
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout

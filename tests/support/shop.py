@@ -124,7 +124,8 @@ class Shop:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with transaction(self.worker.database_url) as connection:
-            return connection.execute(sql.encode()).fetchall()
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
 
     def digest(self) -> object:
         """The state that events lead to: all but watermarks, revisions, versions and evidence."""
@@ -150,12 +151,17 @@ class Shop:
 
 
 def open_shop(double: StripeDouble, publisher: Publisher) -> Shop:
-    """Create the project and apply its catalog; what Stripe has of it already is found. The clock is the double's."""
+    """The shop with its catalog applied; what Stripe has of it already is found."""
+    shop = empty_shop(double, publisher)
+    apply_catalog(publisher, shop.stripe, "notes", CATALOG, shop.worker.now)
+    return shop
+
+
+def empty_shop(double: StripeDouble, publisher: Publisher) -> Shop:
+    """Only the project. The worker's clock is the double's."""
 
     def now() -> datetime:
         return datetime.fromtimestamp(double.control.clock()["now"], UTC)
 
-    worker = Worker(connect("sk_test_shop", double.url), publisher, livemode=False, now=now)
     create_project(publisher.database_url, project_id="notes", name="Notes", allowed_origins=["https://notes.example"])
-    apply_catalog(publisher, worker.stripe, "notes", CATALOG, now)
-    return Shop(double, worker)
+    return Shop(double, Worker(connect("sk_test_shop", double.url), publisher, livemode=False, now=now))

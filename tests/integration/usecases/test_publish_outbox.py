@@ -1,19 +1,17 @@
 """What a commit owes is published before anyone is told it is done, and by the sweep after a crash."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
-from billing.cache import client, entitlements
+from billing.cache import entitlements
 from billing.cache.client import Client
 from billing.domain import keys
 from billing.domain.snapshot import from_document
 from billing.errors import Transient
 from billing.messages.bus import Bus
-from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, AwsClient
-from billing.store.connection import close
+from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.usecases.publish_outbox import Publisher, Swept, publish_customer, publish_project, sweep
 from billing.usecases.refill_snapshot import refill_key, refill_snapshot
 from tests.support.world import START, World, make_world
@@ -23,39 +21,8 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    yield make_world(database_url)
-    close(database_url)
-
-
-@pytest.fixture
-def cache(aws_endpoint: str, table_name: str) -> Iterator[Client]:
-    opened = client.connect(table_name, environ={**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint})
-    yield opened
-    opened.aws.close()
-
-
-@pytest.fixture
-def dead_cache(table_name: str) -> Client:
-    environ = {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
-    return Client(AwsClient(DYNAMODB, 0.2, environ), table_name, write_timeout=0.2)
-
-
-@pytest.fixture
-def publisher(database_url: str, cache: Client, bus: Bus) -> Publisher:
-    return Publisher(database_url, cache, bus)
-
-
-@pytest.fixture
-def dead_publisher(database_url: str, dead_cache: Client, bus: Bus) -> Publisher:
-    return Publisher(database_url, dead_cache, bus)
-
-
-@pytest.fixture
-def bus(aws_endpoint: str) -> Iterator[Bus]:
-    opened = Bus(AwsClient(EVENTBRIDGE, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint}), "default")
-    yield opened
-    opened.client.close()
+def world(publisher: Publisher) -> World:
+    return make_world(publisher.database_url)
 
 
 def cached_version(cache: Client, user_id: str) -> int | None:
@@ -183,10 +150,10 @@ def test_a_refill_that_comes_late_answers_with_the_newer_item_it_found(
     assert found.version == old.version + 1
 
 
-def test_a_refill_answers_from_the_store_while_the_cache_is_down(world: World, dead_cache: Client) -> None:
+def test_a_refill_answers_from_the_store_while_the_cache_is_down(world: World, dead_publisher: Publisher) -> None:
     world.subscribe("ann")
 
-    item = refill_snapshot(world.database_url, dead_cache, "notes", "ann", NOW)
+    item = refill_snapshot(world.database_url, dead_publisher.cache, "notes", "ann", NOW)
 
     assert '"feature":"export"' in item.body
 

@@ -1,15 +1,17 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from billing.cache import client
 from billing.cache.client import Client
 from billing.messages.bus import Bus
-from billing.runtime.aws import EVENTBRIDGE, AwsClient
+from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, AwsClient
 from billing.store.connection import close
 from billing.usecases.publish_outbox import Publisher
 from infra.local.stripe_double.double import StripeDouble
-from tests.support.shop import Shop, open_shop
+from tests.support import shop as shops
+from tests.support.shop import Shop
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
@@ -42,4 +44,18 @@ def double() -> Iterator[StripeDouble]:
 
 @pytest.fixture
 def shop(double: StripeDouble, publisher: Publisher) -> Shop:
-    return open_shop(double, publisher)
+    return shops.open_shop(double, publisher)
+
+
+@pytest.fixture
+def empty_shop(double: StripeDouble, publisher: Publisher) -> Callable[[], Shop]:
+    """A shop whose catalog was not applied yet."""
+    return lambda: shops.empty_shop(double, publisher)
+
+
+@pytest.fixture
+def dead_publisher(publisher: Publisher) -> Publisher:
+    """Nobody listens where its cache should be."""
+    environ = {**CREDENTIALS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    dead = Client(AwsClient(DYNAMODB, 0.2, environ), publisher.cache.table, write_timeout=0.2)
+    return replace(publisher, cache=dead)
