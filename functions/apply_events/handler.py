@@ -41,7 +41,6 @@ class Settings:
     event_bus_name: str
     stripe_api_key_secret_id: str
     stripe_livemode: bool
-    stage: str
     stripe_api_base: str | None
     log_level: str = "INFO"
 

@@ -25,7 +25,6 @@ class Settings:
     database_url: str
     table_name: str
     event_bus_name: str
-    stage: str
     log_level: str = "INFO"
 
 

@@ -36,7 +36,6 @@ def environ(shop: Shop, aws_endpoint: str, table_name: str, queue_url: str) -> I
         "STRIPE_API_KEY_SECRET_ID": name,
         "STRIPE_API_BASE": shop.double.url,
         "STRIPE_LIVEMODE": "false",
-        "STAGE": "test",
         "LOG_LEVEL": "INFO",
     }
     close(shop.worker.database_url)

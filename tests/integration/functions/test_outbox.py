@@ -30,7 +30,6 @@ def environ(world: World, aws_endpoint: str, table_name: str) -> dict[str, str]:
         "DATABASE_URL": world.database_url,
         "TABLE_NAME": table_name,
         "EVENT_BUS_NAME": "default",
-        "STAGE": "test",
     }
 
 
