@@ -65,7 +65,7 @@ def batch_get(
             found[item["pk"]["S"]] = item
         asked = answer.get("UnprocessedKeys") or {}
         if asked:
-            pause = _wait(pause, deadline)
+            pause = _wait(client, pause, deadline)
     return found
 
 
@@ -88,6 +88,27 @@ def put_if_newer(client: Client, item: Item, *, or_equal: bool) -> Item | None:
     return None
 
 
+def claim(client: Client, pk: str, fresh_until: int, now: int, until: int) -> bool:
+    """Claim the refilling of an item that is fresh until `fresh_until`, so that a crowd of readers refills it once.
+
+    Times are milliseconds. False: another reader's claim is not over at `now`, or the item has changed meanwhile.
+    Any put ends the claim. Raises Transient.
+    """
+    request = {
+        "TableName": client.table,
+        "Key": {"pk": {"S": pk}},
+        "UpdateExpression": "SET #l = :until",
+        "ConditionExpression": "#f = :f AND (attribute_not_exists(#l) OR #l <= :now)",
+        "ExpressionAttributeNames": {"#f": "f", "#l": "l"},
+        "ExpressionAttributeValues": {":f": _number(fresh_until), ":now": _number(now), ":until": _number(until)},
+    }
+    try:
+        _call(client, "UpdateItem", request, client.read_timeout)
+    except _Refused:
+        return False
+    return True
+
+
 class _Refused(Exception):
     """The condition did not hold; `item` is what the table has."""
 
@@ -105,21 +126,29 @@ def _call(client: Client, operation: str, payload: Mapping[str, Any], timeout: f
     except AwsError as error:
         if error.code == "ConditionalCheckFailedException":
             raise _Refused(error.document.get("Item") or {}) from error
-        if breaker is not None:
-            breaker.failed()
-        raise _unavailable() from error
-    if breaker is not None:
+        raise _failed(client) from error
+    if breaker is not None and not answer.get("UnprocessedKeys"):
         breaker.succeeded()
     return answer
 
 
-def _wait(pause: float, deadline: float) -> float:
+def _wait(client: Client, pause: float, deadline: float) -> float:
     """Sleep about `pause` seconds; the next pause is twice as long. Transient when there is no time for it."""
     if time.monotonic() + pause >= deadline:
-        raise _unavailable()
+        raise _failed(client)
     time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  spreads retries, guards nothing
     return pause * 2
 
 
+def _failed(client: Client) -> Transient:
+    if client.breaker is not None:
+        client.breaker.failed()
+    return _unavailable()
+
+
 def _unavailable() -> Transient:
     return Transient("unavailable", "The cache did not answer in time. Try again.")
+
+
+def _number(value: int) -> dict[str, str]:
+    return {"N": str(value)}

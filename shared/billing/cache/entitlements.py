@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from billing.cache.client import Client, batch_get, put_if_newer
+from billing.cache.client import Client, batch_get, claim, put_if_newer
 from billing.cache.item import (
+    CLAIM,
     Glimpse,
     KeyRecord,
     SnapshotItem,
@@ -13,10 +15,12 @@ from billing.cache.item import (
     key_from_item,
     key_pk,
     key_to_item,
+    milliseconds,
     snapshot_from_item,
     snapshot_pk,
     snapshot_to_item,
 )
+from billing.domain import keys
 from billing.errors import Transient
 
 # every attribute goes by an alias: DynamoDB reserves many short words
@@ -59,6 +63,16 @@ def read_snapshot(client: Client, tag: str, user_id: str) -> SnapshotItem | None
     return None if item is None else snapshot_from_item(item)
 
 
+def claim_key(client: Client, record: KeyRecord, now: datetime) -> bool:
+    """Claim the refilling of a key's record; False: another reader is refilling it, or has. Raises Transient."""
+    return _claim(client, key_pk(record.digest), record.fresh_until, now)
+
+
+def claim_snapshot(client: Client, seen: Glimpse, now: datetime) -> bool:
+    """Claim the refilling of a snapshot by the rules of `claim_key`."""
+    return _claim(client, snapshot_pk(keys.tag(seen.project_id), seen.user_id), seen.fresh_until, now)
+
+
 def put_snapshot(client: Client, item: SnapshotItem, *, refill: bool) -> SnapshotItem | None:
     """Put if newer; a refilling reader also if equal, else the item would never become fresh again.
 
@@ -83,6 +97,10 @@ def put_key(client: Client, record: KeyRecord, *, refill: bool) -> KeyRecord | N
     if newer is None:
         raise _unreadable()
     return newer
+
+
+def _claim(client: Client, pk: str, fresh_until: datetime, now: datetime) -> bool:
+    return claim(client, pk, milliseconds(fresh_until), milliseconds(now), milliseconds(now + CLAIM))
 
 
 def _unreadable() -> Transient:

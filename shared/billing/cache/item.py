@@ -26,6 +26,9 @@ FRESH = timedelta(minutes=5)
 STALE = timedelta(hours=24)
 """How long past that an item is served, marked, while PostgreSQL cannot be reached."""
 
+CLAIM = timedelta(seconds=2)
+"""How long a reader may take to refill an item before another tries."""
+
 _TTL = timedelta(days=1)
 _MILLISECOND = 1000
 _SECOND = 1_000_000
@@ -106,6 +109,11 @@ def fresh_until(now: datetime) -> datetime:
     return now + FRESH
 
 
+def milliseconds(instant: datetime) -> int:
+    """Since 1970, rounded down: the unit of `f` and `l`."""
+    return microseconds(instant) // _MILLISECOND
+
+
 def key_pk(digest: bytes) -> str:
     return "K#" + digest.hex()
 
@@ -167,7 +175,7 @@ def key_from_item(item: Item) -> KeyRecord | None:
             digest=bytes.fromhex(item["pk"]["S"][2:]),
             version=int(item["v"]["N"]),
             epoch=int(item["e"]["N"]),
-            fresh_until=_milliseconds(item["f"]),
+            fresh_until=_from_milliseconds(item["f"]),
             id=item["id"]["S"],
             name=item["n"]["S"],
             role=cast("Role", item["r"]["S"]),
@@ -232,7 +240,7 @@ def glimpse(item: Item, feature: str | None) -> Glimpse | None:
             version=int(item["v"]["N"]),
             epoch=int(item["e"]["N"]),
             as_of=from_microseconds(int(item["a"]["N"])),
-            fresh_until=_milliseconds(item["f"]),
+            fresh_until=_from_milliseconds(item["f"]),
             holds=Window(from_microseconds(int(item["t0"]["N"])), from_microseconds(int(item["t1"]["N"]))),
             answer=_text(item, "b") if feature is None else _text(checks, feature),
             etag=_text(item, "g"),
@@ -246,7 +254,7 @@ def _header(version: int, epoch: int, fresh: datetime) -> dict[str, Any]:
         "c": {"N": CODEC},
         "v": _number(version),
         "e": _number(epoch),
-        "f": _number(microseconds(fresh) // _MILLISECOND),
+        "f": _number(milliseconds(fresh)),
         "ttl": _number(microseconds(fresh + _TTL) // _SECOND),
     }
 
@@ -260,7 +268,7 @@ def _number(value: int) -> dict[str, str]:
     return {"N": str(value)}
 
 
-def _milliseconds(attribute: Mapping[str, str]) -> datetime:
+def _from_milliseconds(attribute: Mapping[str, str]) -> datetime:
     return from_microseconds(int(attribute["N"]) * _MILLISECOND)
 
 

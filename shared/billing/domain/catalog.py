@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from billing.domain.policies import OnRefund
+
 FeatureType = Literal["boolean", "limit", "config"]
 Merge = Literal["max", "sum"]
 
@@ -38,11 +40,16 @@ class Benefit:
 
 @dataclass(frozen=True, slots=True)
 class PricePolicy:
-    """How long a price's holders keep access around failures. Defaults are SPEC §2's."""
+    """How long a price's holders keep access around failures, and what a refund does. Defaults are SPEC §2's.
+
+    `on_full_refund` None: revoke a one-time purchase, keep a subscription.
+    """
 
     grace_period: timedelta = timedelta(days=7)
     renewal_leeway: timedelta = timedelta(hours=72)
     access_days: int | None = None
+    on_full_refund: OnRefund | None = None
+    on_partial_refund: OnRefund = "keep"
 
 
 DEFAULT_POLICY = PricePolicy()

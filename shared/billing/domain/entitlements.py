@@ -10,7 +10,7 @@ from typing import Literal
 
 from billing.domain.catalog import UNLIMITED, Catalog, Feature
 from billing.domain.holdings import Holding
-from billing.domain.sources import Denial, Source, sources_of
+from billing.domain.sources import Denial, EndReason, Source, sources_of
 from billing.domain.windows import FOREVER
 
 Reason = Literal[
@@ -111,6 +111,10 @@ def merge(feature: Feature, live: tuple[Source, ...]) -> object:
     return sum(numbers) if feature.merge == "sum" else max(numbers, default=0)
 
 
+_STRONGEST: tuple[EndReason, ...] = ("suspended_dispute", "past_due_grace_ended", "expired")
+"""Of sources that never were live: the reason that says most about what to do."""
+
+
 def _why_not(sources: tuple[Source, ...], at: datetime) -> Reason:
     """The nearest thing to access: one that is over, else one yet to start, else why there never was one."""
     over = [s for s in sources if not s.window.empty and s.window.end <= at]
@@ -118,6 +122,5 @@ def _why_not(sources: tuple[Source, ...], at: datetime) -> Reason:
         return max(over, key=lambda s: (s.window.end, s.id)).end_reason
     if any(not s.window.empty and at < s.window.start for s in sources):
         return "not_started"
-    if any(s.end_reason == "past_due_grace_ended" for s in sources):
-        return "past_due_grace_ended"
-    return "expired" if any(s.end_reason == "expired" for s in sources) else "no_source"
+    reasons = {s.end_reason for s in sources}
+    return next((reason for reason in _STRONGEST if reason in reasons), "no_source")

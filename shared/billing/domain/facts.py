@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from billing.domain.policies import Dispute, Refund
+
 
 @dataclass(frozen=True, slots=True)
 class ItemFact:
@@ -118,13 +120,58 @@ class InvoiceFact:
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionGone:
-    """Stripe has no such subscription (404): a terminal fact."""
+class ChargeFact:
+    """A `charge`. Events carry no refunds: `refunds` is None until the charge is fetched with all of them."""
 
     id: str
+    stripe_customer_id: str | None
+    amount: int
+    currency: str
+    payment_intent_id: str | None
+    refunds: tuple[Refund, ...] | None = None
 
 
-Fact = SubscriptionFact | CustomerFact | ProductFact | PriceFact | CheckoutFact | InvoiceFact
+@dataclass(frozen=True, slots=True)
+class RefundFact:
+    """A `refund` of a charge. Absorbing: a later word of its status beats an earlier one, whenever it is told."""
+
+    charge_id: str
+    refund: Refund
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFact:
+    """A `dispute` of a charge. Absorbing likewise."""
+
+    charge_id: str
+    dispute: Dispute
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFact:
+    """What a `payment_intent` paid: an invoice (of a subscription, or not), a checkout session, or nothing of ours."""
+
+    id: str
+    invoice_id: str | None = None
+    subscription_id: str | None = None
+    session_id: str | None = None
+
+
+EventFact = (
+    SubscriptionFact
+    | CustomerFact
+    | ProductFact
+    | PriceFact
+    | CheckoutFact
+    | InvoiceFact
+    | ChargeFact
+    | RefundFact
+    | DisputeFact
+)
+"""What events state."""
+
+Fact = EventFact | PaymentFact
+"""What events state, or a fetch answers."""
 
 News = Literal["newer", "older", "tie"]
 

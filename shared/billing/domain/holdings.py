@@ -6,12 +6,16 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from billing.domain.policies import NOTHING_BACK, MoneyBack
 from billing.domain.windows import parse_rfc3339, rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionItem:
-    """An item of a Stripe subscription; the dates are the subscription's, the period is the item's own."""
+    """An item of a Stripe subscription; the dates are the subscription's, the period is the item's own.
+
+    Of its payments: refunds of the latest invoice; disputes of any; `lost_at` only until a later invoice is paid.
+    """
 
     id: str
     subscription_id: str
@@ -27,6 +31,7 @@ class SubscriptionItem:
     ended_at: datetime | None = None
     past_due_since: datetime | None = None
     customer_deleted_at: datetime | None = None
+    money: MoneyBack = NOTHING_BACK
     event: str | None = None
 
 
@@ -39,6 +44,7 @@ class Purchase:
     product_id: str
     quantity: int
     paid_at: datetime
+    money: MoneyBack = NOTHING_BACK
     event: str | None = None
 
 
@@ -69,15 +75,27 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def to_json(holding: Holding) -> dict[str, Any]:
     """A JSON object with `kind`; `from_json` gives the equal holding back."""
-    members = asdict(holding)
-    written = {k: rfc3339(v) if isinstance(v, datetime) else v for k, v in members.items() if v is not None}
-    return {"kind": _NAMES[type(holding)], **written}
+    return {"kind": _NAMES[type(holding)], **_written(asdict(holding))}
 
 
 def from_json(document: dict[str, Any]) -> Holding:
     kind = _KINDS[document["kind"]]
-    dated = {f.name for f in fields(kind) if "datetime" in str(f.type)}
-    members: dict[str, Any] = {k: parse_rfc3339(v) if k in dated else v for k, v in document.items() if k != "kind"}
+    members = _read(kind, {k: v for k, v in document.items() if k != "kind"})
     if kind is Grant:
         members.setdefault("value", None)
+    elif "money" in members:
+        members["money"] = MoneyBack(**_read(MoneyBack, members["money"]))
     return kind(**members)
+
+
+def _written(members: dict[str, Any]) -> dict[str, Any]:
+    """Instants as RFC 3339; what is None or empty left out."""
+    money = members.pop("money", None)
+    written = {k: rfc3339(v) if isinstance(v, datetime) else v for k, v in members.items() if v is not None}
+    became = _written(money) if money else None
+    return {**written, "money": became} if became else written
+
+
+def _read(kind: type[Any], members: dict[str, Any]) -> dict[str, Any]:
+    dated = {field.name for field in fields(kind) if "datetime" in str(field.type)}
+    return {k: parse_rfc3339(v) if k in dated else v for k, v in members.items()}

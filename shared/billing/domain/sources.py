@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, assert_never
 
 from billing.domain.catalog import UNLIMITED, Benefit, Catalog, PricePolicy, benefits_of, policy_of
 from billing.domain.holdings import Grant, Holding, Purchase, SubscriptionItem
 from billing.domain.windows import FOREVER, Window, capped
 
-EndReason = Literal["expired", "past_due_grace_ended", "no_source"]
+EndReason = Literal["expired", "past_due_grace_ended", "suspended_dispute", "no_source"]
 SourceKind = Literal["subscription_item", "purchase", "grant"]
 
 ACCESS_STATUSES = frozenset({"active", "trialing"})
@@ -84,6 +84,23 @@ def purchase_window(purchase: Purchase, policy: PricePolicy) -> Window:
     return Window(purchase.paid_at, capped(purchase.paid_at, timedelta(days=policy.access_days)))
 
 
+def after_money_back(
+    holding: SubscriptionItem | Purchase, window: Window, reason: EndReason, policy: PricePolicy
+) -> tuple[Window, EndReason]:
+    """The window cut where a refund or a dispute ends it (SPEC §2.6). Whatever is undone restores it exactly."""
+    on_full = policy.on_full_refund or ("revoke" if isinstance(holding, Purchase) else "keep")
+    ends: list[tuple[datetime | None, EndReason]] = [
+        (holding.money.refunded_at if on_full == "revoke" else None, "expired"),
+        (holding.money.partly_refunded_at if policy.on_partial_refund == "revoke" else None, "expired"),
+        (holding.money.disputed_since, "suspended_dispute"),
+        (holding.money.lost_at, "expired"),
+    ]
+    for end, why in ends:
+        if end is not None and end < window.end:
+            window, reason = Window(window.start, max(window.start, end)), why
+    return window, reason
+
+
 def grant_window(grant: Grant) -> Window:
     """The grant's own window, cut where it was revoked."""
     end = grant.valid_to if grant.revoked_at is None else min(grant.valid_to, grant.revoked_at)
@@ -95,7 +112,7 @@ def sources_of(holding: Holding, catalog: Catalog) -> list[Source | Denial]:
     match holding:
         case SubscriptionItem():
             policy = policy_of(catalog, holding.price_id)
-            window, reason = item_window(holding, policy)
+            window, reason = after_money_back(holding, *item_window(holding, policy), policy)
             evidence = _evidence(holding, subscription=holding.subscription_id, status=holding.status)
             return [
                 _source(holding, benefit, window, reason, holding.start, evidence)
@@ -103,16 +120,19 @@ def sources_of(holding: Holding, catalog: Catalog) -> list[Source | Denial]:
                 if benefit.feature in catalog.features
             ]
         case Purchase():
-            window = purchase_window(holding, policy_of(catalog, holding.price_id))
+            policy = policy_of(catalog, holding.price_id)
+            window, reason = after_money_back(holding, purchase_window(holding, policy), "expired", policy)
             evidence = _evidence(holding)
             return [
-                _source(holding, benefit, window, "expired", holding.paid_at, evidence)
+                _source(holding, benefit, window, reason, holding.paid_at, evidence)
                 for benefit in benefits_of(catalog, holding.product_id, holding.price_id)
                 if benefit.feature in catalog.features
             ]
         case Grant():
             ours = holding.project_id == catalog.project_id and holding.feature in catalog.features
             return _granted(holding) if ours else []
+        case _:
+            assert_never(holding)
 
 
 def _granted(grant: Grant) -> list[Source | Denial]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from billing.domain.facts import (
     CheckoutFact,
     CustomerFact,
-    Fact,
+    EventFact,
     InvoiceFact,
     ItemFact,
     LineFact,
@@ -23,6 +23,7 @@ from billing.domain.facts import (
 )
 from billing.domain.windows import from_seconds
 from billing.errors import Permanent
+from billing.payments.charges import read_charge, read_dispute, read_refund
 from billing.payments.client import API_VERSION
 from billing.payments.members import Members
 
@@ -80,11 +81,11 @@ def parse_event(raw: bytes) -> StripeEvent:
     )
 
 
-Reader = Callable[[Members, int], Fact]
+Reader = Callable[[Members, int], EventFact]
 """From an object and the second it was seen at to what it states; raises `Permanent("unknown_shape")`."""
 
 
-def read(event: StripeEvent) -> Fact | None:
+def read(event: StripeEvent) -> EventFact | None:
     """What the event states, or None where its type is none of ours. Raises Permanent (`unknown_shape`)."""
     reader = READERS.get(event.type)
     if reader is None:
@@ -181,11 +182,16 @@ def read_line(raw: Members) -> LineFact:
     )
 
 
+def subscription_of_invoice(raw: Members) -> str | None:
+    """`invoice.parent.subscription_details.subscription`: None where it bills no subscription."""
+    parent = raw.inner_or_none("parent")
+    details = parent.inner_or_none("subscription_details") if parent else None
+    return details.reference_or_none("subscription") if details else None
+
+
 def _invoice(outcome: Literal["paid", "failed"]) -> Reader:
     def reader(raw: Members, at: int) -> InvoiceFact:
-        parent = raw.inner_or_none("parent")
-        details = parent.inner_or_none("subscription_details") if parent else None
-        subscription = details.reference_or_none("subscription") if details else None
+        subscription = subscription_of_invoice(raw)
         return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription, outcome, from_seconds(at))
 
     return reader
@@ -230,6 +236,12 @@ READERS: Mapping[str, Reader] = {
     "product.created": read_product,
     "product.updated": read_product,
     "product.deleted": _product_deleted,
+    "charge.refunded": read_charge,
+    "refund.updated": read_refund,
+    "refund.failed": read_refund,
+    "charge.dispute.created": read_dispute,
+    "charge.dispute.updated": read_dispute,
+    "charge.dispute.closed": read_dispute,
     "price.created": read_price,
     "price.updated": read_price,
     "price.deleted": _price_deleted,

@@ -17,8 +17,19 @@ from urllib.parse import quote
 import stripe
 from stripe import StripeClient
 
-from billing.domain.facts import CheckoutFact, CustomerFact, Fact, LineFact, PriceFact, ProductFact, SubscriptionFact
+from billing.domain.facts import (
+    ChargeFact,
+    CheckoutFact,
+    CustomerFact,
+    Fact,
+    LineFact,
+    PaymentFact,
+    PriceFact,
+    ProductFact,
+    SubscriptionFact,
+)
 from billing.errors import Permanent, Transient
+from billing.payments.charges import read_charge, refund_of
 from billing.payments.client import our_errors
 from billing.payments.events import (
     READERS,
@@ -30,6 +41,7 @@ from billing.payments.events import (
     read_price,
     read_product,
     read_subscription,
+    subscription_of_invoice,
 )
 from billing.payments.members import Members
 
@@ -77,6 +89,30 @@ def fetch_product(client: StripeClient, product_id: str) -> Fetched[ProductFact]
 
 def fetch_price(client: StripeClient, price_id: str) -> Fetched[PriceFact] | Gone:
     return _fetch(client, "price", "/v1/prices", price_id, read_price)
+
+
+def fetch_charge(client: StripeClient, charge_id: str) -> Fetched[ChargeFact] | Gone:
+    """A `charge` with all its refunds."""
+    answer = _get(client, "charge", "/v1/charges", charge_id)
+    if isinstance(answer, Gone):
+        return answer
+    rows = _pages(client, "/v1/refunds", {"charge": charge_id})
+    fact = replace(read_charge(answer.raw), refunds=tuple(refund_of(row) for row in rows))
+    return Fetched(fact, answer.at)
+
+
+def fetch_payment(client: StripeClient, intent_id: str) -> Fetched[PaymentFact] | Gone:
+    """What a `payment_intent` paid, by its `invoice_payment`, else by the checkout session it belongs to."""
+    answer = _get(client, "payment_intent", "/v1/payment_intents", intent_id)
+    if isinstance(answer, Gone):
+        return answer
+    by = {"payment[type]": "payment_intent", "payment[payment_intent]": intent_id}
+    for row in _pages(client, "/v1/invoice_payments", by):
+        invoice_id = row.reference("invoice")
+        return Fetched(PaymentFact(intent_id, invoice_id, _subscription_of_invoice(client, invoice_id)), answer.at)
+    for row in _pages(client, "/v1/checkout/sessions", {"payment_intent": intent_id}):
+        return Fetched(PaymentFact(intent_id, session_id=row.reference("id")), answer.at)
+    return Fetched(PaymentFact(intent_id), answer.at)
 
 
 def fetch_checkout(client: StripeClient, session_id: str) -> Fetched[CheckoutFact] | Gone:
@@ -135,6 +171,11 @@ def _subscription(client: StripeClient, raw: Members) -> SubscriptionFact:
 def _checkout(client: StripeClient, raw: Members) -> CheckoutFact:
     fact = read_checkout(raw)
     return replace(fact, lines=_lines(client, fact.id, raw), paid_at=_paid_at(raw) if fact.paid else None)
+
+
+def _subscription_of_invoice(client: StripeClient, invoice_id: str) -> str | None:
+    answer = _get(client, "invoice", "/v1/invoices", invoice_id)
+    return None if isinstance(answer, Gone) else subscription_of_invoice(answer.raw)
 
 
 def _lines(client: StripeClient, session_id: str, raw: Members) -> tuple[LineFact, ...]:

@@ -20,6 +20,8 @@ _SECRETS = re.compile(
     r"|(?<=://)[^\s/@:\"]+:[^\s/@\"]+(?=@)"  # user:password@ in an address
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
 )
+_MARKS = ("bk_", "k_live_", "k_test_", "whsec_", "@")
+"""One of these is in whatever `_SECRETS` matches: looking for them costs a tenth of it."""
 
 
 class Log:
@@ -79,7 +81,9 @@ class Log:
             "service": self._service,
             **keys,
         }
-        text = _SECRETS.sub("[redacted]", json.dumps(line, separators=(",", ":"), default=str))
+        text = json.dumps(line, separators=(",", ":"), default=str)
+        if any(mark in text for mark in _MARKS):
+            text = _SECRETS.sub("[redacted]", text)
         stream = self._stream or sys.stderr
         stream.write(text + "\n")
         stream.flush()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from billing.runtime.aws import SECRETS_MANAGER, AwsClient
+from billing.runtime.aws import AwsClient
 from billing.runtime.settings import BadSettings
 
 MAX_AGE = 60.0
@@ -51,8 +51,3 @@ class Secret:
             raise BadSettings(f"the secret {self._id} holds no JSON object: store one, such as {{'api_key': '…'}}")
         self._value, self._read_at = value, self._monotonic()
         return value
-
-
-def connect(timeout: float = 3.0) -> AwsClient:
-    """A client of Secrets Manager; `timeout` in seconds for a whole call."""
-    return AwsClient(SECRETS_MANAGER, timeout)

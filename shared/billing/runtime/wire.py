@@ -55,6 +55,9 @@ class Wire:
             self._socket.close()
             self._socket = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def _try_kept(self, kept: socket.socket, request: bytes, deadline: float) -> Reply | None:
         reader = _Reader(kept, deadline)
         try:

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from billing.domain.catalog import Benefit, Catalog, Feature, PricePolicy
 from billing.domain.facts import PriceFact, ProductFact
+from billing.domain.policies import OnRefund
 from billing.store.connection import Connection
 
 
@@ -77,7 +78,10 @@ VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (product_id, price_id, project_id, feature_code) DO UPDATE SET
   value = EXCLUDED.value, per_unit = EXCLUDED.per_unit, priority = EXCLUDED.priority
 """
-_SET_POLICY = "UPDATE prices SET grace_period = %s, renewal_leeway = %s, access_days = %s WHERE id = %s"
+_SET_POLICY = """
+UPDATE prices SET grace_period = %s, renewal_leeway = %s, access_days = %s, on_full_refund = %s, on_partial_refund = %s
+WHERE id = %s
+"""
 
 
 def lock_product(connection: Connection, product_id: str) -> Mirror | None:
@@ -147,7 +151,8 @@ def upsert_benefit(
 
 
 def set_policy(connection: Connection, price_id: str, policy: PricePolicy) -> None:
-    connection.execute(_SET_POLICY, (policy.grace_period, policy.renewal_leeway, policy.access_days, price_id))
+    times = (policy.grace_period, policy.renewal_leeway, policy.access_days)
+    connection.execute(_SET_POLICY, (*times, policy.on_full_refund, policy.on_partial_refund, price_id))
 
 
 def catalog_from_rows(
@@ -169,10 +174,18 @@ def catalog_from_rows(
     )
 
 
-def _policy(grace_seconds: float | None, leeway_seconds: float | None, access_days: int | None) -> PricePolicy:
+def _policy(
+    grace_seconds: float | None,
+    leeway_seconds: float | None,
+    access_days: int | None,
+    on_full_refund: OnRefund | None,
+    on_partial_refund: OnRefund | None,
+) -> PricePolicy:
     default = PricePolicy()
     return PricePolicy(
         default.grace_period if grace_seconds is None else timedelta(seconds=grace_seconds),
         default.renewal_leeway if leeway_seconds is None else timedelta(seconds=leeway_seconds),
         access_days,
+        on_full_refund,
+        on_partial_refund or default.on_partial_refund,
     )

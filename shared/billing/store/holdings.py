@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +11,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from billing.domain.holdings import Grant, Holding, Purchase, SubscriptionItem, to_json
+from billing.domain.policies import MoneyBack
+from billing.store.charges import Paid, paid_by
 from billing.store.connection import Connection
 
 CauseKind = Literal["event", "sync", "grant", "run"]
@@ -40,6 +44,10 @@ _GRANTS = """
 SELECT id, project_id, feature_code AS feature, value, denial, priority, valid_from, valid_to, created_at, revoked_at
 FROM grants WHERE customer_id = %s ORDER BY id
 """
+_INVOICES = """
+SELECT s.latest_invoice_id, (SELECT max(v.paid_at) FROM invoices AS v WHERE v.subscription_id = s.id)
+FROM subscriptions AS s WHERE s.id = %s
+"""
 _HELD = "SELECT holdings FROM customers WHERE id = %s"
 _CHANGE = """
 WITH changed AS (
@@ -56,13 +64,49 @@ INSERT INTO outbox (customer_id, cause_kind, cause_id) VALUES (%(customer_id)s, 
 def holdings_of(connection: Connection, customer_id: int) -> list[Holding]:
     """All of a customer's items, purchases and grants, ended ones too: they are why somebody no longer has access."""
     held: list[Holding] = []
+    charges = paid_by(connection, customer_id)
     with connection.cursor(row_factory=class_row(SubscriptionItem)) as items:
-        held += items.execute(_ITEMS, (customer_id,)).fetchall()
+        rows = items.execute(_ITEMS, (customer_id,)).fetchall()
+        held += [_with_subscription_payments(connection, row, charges) for row in rows]
     with connection.cursor(row_factory=class_row(Purchase)) as purchases:
-        held += purchases.execute(_PURCHASES, (customer_id,)).fetchall()
+        held += [_with_payment(row, charges) for row in purchases.execute(_PURCHASES, (customer_id,))]
     with connection.cursor(row_factory=class_row(Grant)) as grants:
         held += grants.execute(_GRANTS, (customer_id,)).fetchall()
     return held
+
+
+def _with_payment(purchase: Purchase, charges: list[Paid]) -> Purchase:
+    session_id = purchase.id.partition("/")[0]
+    became = [charge.became for charge in charges if charge.session_id == session_id]
+    return replace(purchase, money=_merged(became, became))
+
+
+def _with_subscription_payments(
+    connection: Connection, item: SubscriptionItem, charges: list[Paid]
+) -> SubscriptionItem:
+    """Refunds count of the present period's invoice; disputes of any; a loss until a later invoice is paid."""
+    own = [charge for charge in charges if charge.subscription_id == item.subscription_id]
+    if not own:
+        return item
+    latest, last_paid_at = connection.execute(_INVOICES, (item.subscription_id,)).fetchall()[0]
+    refunded = [charge.became for charge in own if charge.invoice_id == latest]
+    money = _merged(refunded, [charge.became for charge in own])
+    if money.lost_at is not None and last_paid_at is not None and last_paid_at > money.lost_at:
+        money = replace(money, lost_at=None)
+    return replace(item, money=money)
+
+
+def _merged(refunded: list[MoneyBack], disputed: list[MoneyBack]) -> MoneyBack:
+    return MoneyBack(
+        refunded_at=_first(one.refunded_at for one in refunded),
+        partly_refunded_at=_first(one.partly_refunded_at for one in refunded),
+        disputed_since=_first(one.disputed_since for one in disputed),
+        lost_at=max((one.lost_at for one in disputed if one.lost_at is not None), default=None),
+    )
+
+
+def _first(instants: Iterable[datetime | None]) -> datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def record_change(

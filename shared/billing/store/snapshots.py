@@ -19,10 +19,12 @@ SELECT p.id, %(user_id)s::text, p.catalog_epoch, p.catalog_changed_at,
                                                     b.priority)), '[]')
           FROM benefits AS b WHERE b.project_id = p.id),
        (SELECT COALESCE(jsonb_agg(jsonb_build_array(r.id, EXTRACT(epoch FROM r.grace_period),
-                                                    EXTRACT(epoch FROM r.renewal_leeway), r.access_days)), '[]')
+                                                    EXTRACT(epoch FROM r.renewal_leeway), r.access_days,
+                                                    r.on_full_refund, r.on_partial_refund)), '[]')
           FROM prices AS r
           WHERE r.id IN (SELECT h ->> 'price_id' FROM jsonb_array_elements(c.holdings) AS h)
-            AND num_nonnulls(r.grace_period, r.renewal_leeway, r.access_days) > 0)
+            AND num_nonnulls(r.grace_period, r.renewal_leeway, r.access_days, r.on_full_refund,
+                             r.on_partial_refund) > 0)
 FROM projects AS p
 """
 _OF_USER = (

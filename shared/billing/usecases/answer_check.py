@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from billing.cache.client import Client
-from billing.cache.entitlements import Found, read, read_snapshot
-from billing.cache.item import STALE, Glimpse, KeyRecord, SnapshotItem, encode, etag, stale
+from billing.cache.entitlements import Found, claim_key, claim_snapshot, read, read_snapshot
+from billing.cache.item import CLAIM, STALE, Glimpse, KeyRecord, SnapshotItem, encode, etag, stale
 from billing.domain import keys
 from billing.domain.answers import check_answer, entitlements_answer
 from billing.domain.snapshot import Snapshot, from_document
 from billing.errors import Refused, Transient
 from billing.runtime.breaker import Breaker
+
+CLAIM_WINDOW = 3 * CLAIM
+"""How long after its freshness an item in use is refilled by claim. Nobody asked for it in that time: no crowd."""
 
 T = TypeVar("T")
 Road = Literal["hit", "document", "refill", "stale"]
@@ -86,7 +89,7 @@ def answer(reading: Reading, api_key: str, question: Question, now: datetime) ->
 
 def _key(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> tuple[KeyRecord, bool]:
     """The key's record, and whether it is one that PostgreSQL could not be asked about."""
-    if kept is not None and now < kept.fresh_until:
+    if kept is not None and (now < kept.fresh_until or _refilled_by_another(reading, kept, now)):
         return kept, False
     try:
         record = _ask(reading.store, lambda: reading.refill_key(digest, now))
@@ -97,6 +100,22 @@ def _key(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime)
     if record is None:
         raise Refused("invalid_api_key", BAD_KEY)
     return record, False
+
+
+def _refilled_by_another(reading: Reading, kept: KeyRecord | Glimpse, now: datetime) -> bool:
+    """Whether, freshness just over, another reader is at the refill; if not, this one has claimed it.
+
+    Freshness is load control only, so the kept item is good for the moment a refill takes; a crowd asking for one user
+    costs PostgreSQL one question. Where claiming fails the refill is simply made.
+    """
+    if now >= kept.fresh_until + CLAIM_WINDOW:
+        return False
+    try:
+        if isinstance(kept, KeyRecord):
+            return not claim_key(reading.cache, kept, now)
+        return not claim_snapshot(reading.cache, kept, now)
+    except Transient:
+        return False
 
 
 def _opened(record: KeyRecord, now: datetime) -> str:
@@ -123,7 +142,7 @@ def _belongs(seen: Glimpse | SnapshotItem, record: KeyRecord) -> bool:
 def _body(
     reading: Reading, project_id: str, seen: Glimpse | None, record: KeyRecord, question: Question, now: datetime
 ) -> tuple[str, Road]:
-    if seen is not None and now < seen.fresh_until:
+    if seen is not None and (now < seen.fresh_until or _refilled_by_another(reading, seen, now)):
         cached = _cached(reading, seen, record, question, now)
         if cached is not None:
             return cached

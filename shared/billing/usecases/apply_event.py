@@ -5,7 +5,7 @@ No database connection is held while Stripe is asked: what a fact needs is fetch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -21,6 +21,16 @@ from billing.store.connection import Connection, transaction
 from billing.usecases.apply_fact import apply_fact
 from billing.usecases.observation import Effect, Fetches, Known, Need, Observation, Unmet
 from billing.usecases.publish_outbox import Publisher, publish_customers
+
+_FETCHES: Mapping[str, Callable[[StripeClient, str], objects.Fetched[Fact] | Gone]] = {
+    "subscription": objects.fetch_subscription,
+    "customer": objects.fetch_customer,
+    "price": objects.fetch_price,
+    "product": objects.fetch_product,
+    "checkout": objects.fetch_checkout,
+    "charge": objects.fetch_charge,
+    "payment": objects.fetch_payment,
+}
 
 MOST_FETCHES = 8
 """Of one event: what it needs, and again where a row was written meanwhile. Beyond it the queue tries later."""
@@ -126,17 +136,7 @@ def with_fetches(stripe: StripeClient, fetched: dict[Need, Known], attempt: Call
 
 def fetch(stripe: StripeClient, need: Need) -> objects.Fetched[Fact] | Gone:
     """Ask Stripe for what is needed. Raises Transient."""
-    match need.kind:
-        case "subscription":
-            return objects.fetch_subscription(stripe, need.id)
-        case "customer":
-            return objects.fetch_customer(stripe, need.id)
-        case "price":
-            return objects.fetch_price(stripe, need.id)
-        case "product":
-            return objects.fetch_product(stripe, need.id)
-        case "checkout":
-            return objects.fetch_checkout(stripe, need.id)
+    return _FETCHES[need.kind](stripe, need.id)
 
 
 def _settle(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:

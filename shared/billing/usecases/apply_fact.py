@@ -11,20 +11,25 @@ from datetime import datetime
 from typing import assert_never, cast
 
 from billing.domain.facts import (
+    ChargeFact,
     CheckoutFact,
     CustomerFact,
+    DisputeFact,
     InvoiceFact,
     PriceFact,
     ProductFact,
+    RefundFact,
     SubscriptionFact,
 )
 from billing.domain.sources import KNOWN_STATUSES
 from billing.domain.windows import from_seconds
 from billing.errors import Permanent, Transient
 from billing.payments.objects import Fetched, Gone
-from billing.store import catalog, checkouts, customers, holdings, projects, purchases, subscriptions
+from billing.store import catalog, checkouts, customers, purchases, subscriptions
 from billing.store.connection import Connection
+from billing.usecases.apply_money_back import apply_money_back
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet, newest
+from billing.usecases.owner import adopt, changed, owner_of
 
 
 def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
@@ -36,6 +41,8 @@ def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now:
             return _checkout(connection, fact, seen, fetched, now)
         case InvoiceFact() as fact:
             return _invoice(connection, fact, seen, fetched, now)
+        case ChargeFact() | RefundFact() | DisputeFact() as fact:
+            return apply_money_back(connection, fact, seen, fetched, now)
         case CustomerFact() as fact:
             return _customer(connection, fact, seen, now)
         case ProductFact() as fact:
@@ -60,7 +67,7 @@ def _subscription(
     prior_owner = subscriptions.owner_of(connection, fact.id)
     if prior_owner is not None:
         stripe_ids.add(prior_owner)
-    owners = tuple(sorted({_owner(connection, stripe_id, fetched) for stripe_id in stripe_ids}))
+    owners = tuple(sorted({owner_of(connection, stripe_id, fetched) for stripe_id in stripe_ids}))
     for owner in owners:
         customers.lock(connection, owner)
     row = subscriptions.find_subscription(connection, fact.id)
@@ -77,11 +84,11 @@ def _subscription(
         subscriptions.end_subscription(
             connection, fact.id, at=from_seconds(latest.at), watermark=latest.at, evidence=seen.evidence
         )
-        return _changed(connection, owners, seen, now)
+        return changed(connection, owners, seen, now)
     stated = cast("SubscriptionFact", latest.fact)
     _store(connection, stated, latest.at, seen, fetched, row.watermark if row else 0)
     unknown = None if stated.status in KNOWN_STATUSES else stated.status
-    return _changed(connection, owners, seen, now, unknown_status=unknown)
+    return changed(connection, owners, seen, now, unknown_status=unknown)
 
 
 def _store(
@@ -120,7 +127,7 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
         return Effect("ignored", reason="still_open")
     if fact.stripe_customer_id is None:
         raise Permanent("unknown_customer", "the checkout session names no customer: it was not opened here")
-    owner = _owner(connection, fact.stripe_customer_id, fetched)
+    owner = owner_of(connection, fact.stripe_customer_id, fetched)
     customers.lock(connection, owner)
     checkouts.close_session(connection, fact.id, "complete")
     if fact.mode == "subscription" and fact.subscription_id is not None:
@@ -134,16 +141,16 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
         paid = cast("CheckoutFact", known.answer.fact)
         _know_prices(connection, [line.price_id for line in paid.lines or ()], fetched)
         purchases.record_purchase(connection, paid, evidence=seen.evidence)
-    return _changed(connection, (owner,), seen, now)
+    return changed(connection, (owner,), seen, now)
 
 
 def _invoice(connection: Connection, fact: InvoiceFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
-    owner = _owner(connection, fact.stripe_customer_id, fetched)
+    owner = owner_of(connection, fact.stripe_customer_id, fetched)
     customers.lock(connection, owner)
     if fact.subscription_id is not None:
         _know_subscription(connection, fact.subscription_id, seen, fetched)
     subscriptions.record_invoice(connection, fact)
-    return _changed(connection, (owner,), seen, now)
+    return changed(connection, (owner,), seen, now)
 
 
 # --- customers -----------------------------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ def _invoice(connection: Connection, fact: InvoiceFact, seen: Observation, fetch
 
 def _customer(connection: Connection, fact: CustomerFact, seen: Observation, now: datetime) -> Effect:
     known = customers.find_by_stripe_id(connection, fact.id)
-    if known is None and not _adopt(connection, fact):
+    if known is None and not adopt(connection, fact):
         return Effect("ignored", reason="not_ours")
     known = customers.find_by_stripe_id(connection, fact.id)
     if known is None:
@@ -160,34 +167,7 @@ def _customer(connection: Connection, fact: CustomerFact, seen: Observation, now
         return Effect("applied", (known.customer_id,))
     customers.lock(connection, known.customer_id)
     customers.mark_deleted(connection, fact.id, from_seconds(seen.at))
-    return _changed(connection, (known.customer_id,), seen, now)
-
-
-def _owner(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
-    """Our customer behind a Stripe customer; one we have not met is fetched, and adopted if we made it."""
-    known = customers.find_by_stripe_id(connection, stripe_customer_id)
-    if known is not None:
-        return known.customer_id
-    need = Need("customer", stripe_customer_id)
-    if need not in fetched:
-        raise Unmet(need)
-    answer = fetched[need].answer
-    if isinstance(answer, Fetched) and _adopt(connection, cast("CustomerFact", answer.fact)):
-        known = customers.find_by_stripe_id(connection, stripe_customer_id)
-    if known is None:
-        raise Permanent("unknown_customer", f"{stripe_customer_id} was not created by this service: link or ignore it")
-    return known.customer_id
-
-
-def _adopt(connection: Connection, fact: CustomerFact) -> bool:
-    """Link a Stripe customer by the metadata this service wrote when it made it (a crash kept it from recording it)."""
-    if fact.deleted or fact.namespace is None or fact.user_id is None:
-        return False
-    if not projects.namespace_exists(connection, fact.namespace):
-        return False
-    customer = customers.ensure(connection, fact.namespace, fact.user_id)
-    customers.lock(connection, customer.id)
-    return customers.link(connection, customer.id, fact.id) == fact.id
+    return changed(connection, (known.customer_id,), seen, now)
 
 
 # --- catalog -------------------------------------------------------------------------------------------------------
@@ -237,14 +217,3 @@ def _know_prices(connection: Connection, price_ids: list[str], fetched: Fetches)
         if fact is None or catalog.project_of_product(connection, fact.product_id) is None:
             raise Permanent("unmapped_price", f"{price_id} leads to no project: import its product, then replay")
         catalog.upsert_price(connection, fact, known.answer.at)
-
-
-# --- what all share ------------------------------------------------------------------------------------------------
-
-
-def _changed(
-    connection: Connection, owners: tuple[int, ...], seen: Observation, now: datetime, unknown_status: str | None = None
-) -> Effect:
-    for owner in owners:
-        holdings.record_change(connection, owner, cause_kind=seen.cause, cause_id=seen.evidence, now=now)
-    return Effect("applied", owners, unknown_status=unknown_status)

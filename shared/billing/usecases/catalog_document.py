@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from billing.domain.catalog import Benefit, Feature, PricePolicy, fault_of_value
+from billing.domain.policies import OnRefund
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
 
@@ -51,12 +52,14 @@ class PriceEntry(_Strict):
     interval_count: Annotated[int, Field(ge=1, le=36)] = 1
     grace_days: Annotated[int, Field(ge=0, le=90)] | None = None
     access_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    on_full_refund: OnRefund | None = None
+    on_partial_refund: OnRefund = "keep"
     benefits: tuple[BenefitEntry, ...] = ()
 
     def policy(self) -> PricePolicy:
         default = PricePolicy()
         grace = default.grace_period if self.grace_days is None else timedelta(days=self.grace_days)
-        return PricePolicy(grace, default.renewal_leeway, self.access_days)
+        return PricePolicy(grace, default.renewal_leeway, self.access_days, self.on_full_refund, self.on_partial_refund)
 
     @model_validator(mode="after")
     def _policies_fit(self) -> Self:

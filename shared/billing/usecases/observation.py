@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from billing.domain.facts import Fact, compare
+from billing.domain.facts import EventFact, Fact, compare
 from billing.payments.objects import Fetched, Gone
 from billing.store.holdings import CauseKind
 
@@ -15,7 +15,7 @@ from billing.store.holdings import CauseKind
 class Need:
     """An object that must be fetched from Stripe before the fact can be applied."""
 
-    kind: Literal["subscription", "customer", "price", "product", "checkout"]
+    kind: Literal["subscription", "customer", "price", "product", "checkout", "charge", "payment"]
     id: str
 
 
@@ -42,7 +42,7 @@ class Observation:
     another API version's, or the fact is a mere pointer to what must be fetched.
     """
 
-    fact: Fact
+    fact: EventFact
     at: int
     evidence: str
     cause: CauseKind

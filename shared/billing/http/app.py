@@ -1,0 +1,124 @@
+"""The front of the write routes: route, caller and body, checked in this order, before a use case sees any of it.
+
+Unlike a check, a write looks its key up in PostgreSQL itself, so a revoked key opens nothing from that instant on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from billing.domain import keys
+from billing.errors import Refused
+from billing.http.auth import bearer
+from billing.http.exchange import Request, Response, serve
+from billing.runtime.entrypoint import Handle
+from billing.runtime.log import Log
+from billing.store.connection import transaction
+from billing.store.keys import find_key
+
+LARGEST_BODY = 65_536
+"""Bytes. The largest sensible checkout is a tenth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The project whose key was sent."""
+
+    project_id: str
+    namespace: str
+    allowed_origins: tuple[str, ...]
+    key_id: str
+
+
+Route = Callable[[Request, Caller], Response]
+
+
+def application(database_url: str, log: Log, now: Callable[[], datetime], routes: Mapping[str, Route]) -> Handle:
+    """A handler of project-key routes, named `POST /api/v1/portal` as `infra/routes.py` has them."""
+
+    def answer(request: Request) -> Response:
+        route = routes.get(f"{request.method} {request.route}")
+        if route is None:
+            raise _no_route(request, routes)
+        return route(request, _caller(database_url, request, now()))
+
+    return lambda event, context: serve(event, context, log, answer)
+
+
+def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object. Raises Refused (`malformed_request`, `request_too_large`), whatever was sent."""
+    raw = request.body()
+    if len(raw) > LARGEST_BODY:
+        raise Refused("request_too_large", f"A body is at most {LARGEST_BODY} bytes: this one has {len(raw)}.")
+    try:
+        document = json.loads(raw.decode(), parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise Refused("malformed_request", f"The body is not JSON in UTF-8 ({type(error).__name__}).") from error
+    if not isinstance(document, dict):
+        raise Refused("malformed_request", "The body is JSON, but not an object: send {…}.")
+    return document
+
+
+def digest_of(document: Mapping[str, Any]) -> bytes:
+    """Equal for bodies that say the same, however they are spaced and ordered."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key`, 1 to 255 printable ASCII characters. Without one each request is a new one."""
+    values = request.headers.get("idempotency-key", ())
+    if not values:
+        return None
+    key = values[0]
+    if len(values) != 1 or not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise Refused("malformed_request", "Send one Idempotency-Key of 1 to 255 printable ASCII characters.")
+    return key
+
+
+def path_parameter(request: Request, name: str) -> str:
+    """A parameter of the route's template; "" where the front sent none."""
+    return str((request.event.get("pathParameters") or {}).get(name) or "")
+
+
+def answered(status: int, body: str, caller: Caller, *, replayed: bool = False) -> Response:
+    """A write's answer, never to be cached; `Idempotent-Replayed` says that it was given before."""
+    headers = {"cache-control": "no-store"}
+    if replayed:
+        headers["idempotent-replayed"] = "true"
+    notes = {"project_id": caller.project_id, "key_id": caller.key_id, "replayed": replayed}
+    return Response(status, body, headers, notes)
+
+
+def _caller(database_url: str, request: Request, now: datetime) -> Caller:
+    """Raises Refused (`invalid_api_key`, `wrong_role`, `project_suspended`)."""
+    digest = keys.digest(bearer(request.headers.get("authorization", ())))
+    with transaction(database_url) as connection:
+        key = find_key(connection, digest)
+    if key is None:
+        raise Refused("invalid_api_key", "No such key, or it was revoked or has expired.")
+    fault = keys.fault_of(
+        now,
+        needs="project",
+        role=key.role,
+        project_status=key.project_status,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )
+    if fault is not None or key.project_id is None or key.namespace is None:
+        raise Refused(fault or "wrong_role", "This key does not open this route now.")
+    return Caller(key.project_id, key.namespace, tuple(key.allowed_origins or ()), key.id)
+
+
+def _no_route(request: Request, routes: Mapping[str, Route]) -> Refused:
+    if any(name.partition(" ")[2] == request.route for name in routes):
+        return Refused("method_not_allowed", f"{request.route} does not take {request.method}.")
+    return Refused("not_found", "There is no such route.")
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
