@@ -36,4 +36,6 @@ def wait_for_end(pids: Iterable[int], *, seconds: float = 15) -> None:
 
 def command_of(pid: int) -> str:
     """The command line of a process, empty if it has ended."""
-    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return subprocess.run(
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout

@@ -5,8 +5,10 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +24,7 @@ from billing.runtime.entrypoint import Handle
 from billing.store import keys as stored_keys
 from billing.store.connection import close, transaction
 from billing.store.snapshots import snapshot_of
+from billing.usecases.answer_check import CLAIM_WINDOW
 from billing.usecases.refill_snapshot import record_of
 from functions.entitlements.handler import CHECK, LIST, build
 from tests.support.faulty_dynamodb import FaultyDynamoDB, run_faulty_dynamodb
@@ -65,14 +68,14 @@ class Checks:
     def check(self, feature: str = "export", user_id: str = "ann", **more: Any) -> dict[str, Any]:
         return self.call(CHECK, {"user_id": user_id, "feature": feature}, **more)
 
-    def publish(self, user_id: str = "ann") -> None:
+    def publish(self, user_id: str = "ann", renew_keys: bool = True) -> None:
         """What a writer does before it is acknowledged."""
         with transaction(self.world.database_url) as connection:
             snapshot = snapshot_of(connection, "notes", user_id)
             stored = stored_keys.keys_of_project(connection, "notes")
         assert snapshot is not None
-        entitlements.put_snapshot(self.cache, SnapshotItem.of(snapshot, self.now), refill=False)
-        for key in stored:
+        entitlements.put_snapshot(self.cache, SnapshotItem.of(snapshot, self.now), refill=not renew_keys)
+        for key in stored if renew_keys else ():
             entitlements.put_key(self.cache, record_of(key, self.now), refill=False)
 
 
@@ -176,7 +179,9 @@ def test_two_projects_never_see_each_others_users_though_their_ids_and_even_thei
     foreign = replace(SnapshotItem.of(snapshot, NOW), project_id="strangers", version=10**9)
     item = {**snapshot_to_item(foreign), "pk": {"S": f"S#{keys.tag('notes')}#ann"}}
     checks.cache.aws.call("PutItem", {"TableName": checks.cache.table, "Item": item})
+    checks.check(user_id="bob")
     assert code_of(checks.check(store=False), 503) == "unavailable"
+    assert body_of(checks.check())["project_id"] == "notes"
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
@@ -318,7 +323,7 @@ STALE_END = FRESH_END + STALE
     ("at", "expected"),
     [
         (FRESH_END - TICK, "current"),
-        (FRESH_END, "stale"),
+        (FRESH_END + CLAIM_WINDOW, "stale"),
         (STALE_END - TICK, "stale"),
         (STALE_END, "unavailable"),
     ],
@@ -340,12 +345,55 @@ def test_while_postgresql_is_down_an_old_answer_is_marked_and_after_a_day_refuse
 def test_a_fresh_answer_behind_an_old_key_is_marked_stale_while_postgresql_is_down(checks: Checks) -> None:
     checks.world.subscribe("ann")
     checks.check()
-    checks.now = FRESH_END
+    checks.now = FRESH_END + CLAIM_WINDOW
     with transaction(checks.world.database_url) as connection:
         snapshot = snapshot_of(connection, "notes", "ann")
     assert snapshot is not None
     entitlements.put_snapshot(checks.cache, SnapshotItem.of(snapshot, checks.now), refill=True)
     assert body_of(checks.check(store=False))["stale"] is True
+
+
+@pytest.mark.parametrize("renewed", ["key", "snapshot"])
+def test_a_day_is_the_limit_for_key_and_answer_each_on_its_own(checks: Checks, renewed: str) -> None:
+    checks.check()
+    checks.now = STALE_END
+    if renewed == "key":
+        checks.check(user_id="bob")
+    else:
+        checks.publish(renew_keys=False)
+    assert code_of(checks.check(store=False), 503) == "unavailable"
+
+
+def test_the_first_to_find_freshness_over_and_postgresql_down_says_so_at_once(checks: Checks) -> None:
+    checks.check()
+    checks.now = FRESH_END
+    assert body_of(checks.check(store=False))["stale"] is True
+
+
+def test_a_crowd_that_finds_a_hot_users_freshness_over_costs_at_most_two_refills(checks: Checks) -> None:
+    checks.world.subscribe("ann")
+    checks.check()
+    checks.now = FRESH_END
+    checks.table_api.calls.clear()
+    # one handler a thread, as one function instance a request
+    environ = {**checks.environ, "DATABASE_URL": checks.world.database_url}
+    event = rest_event(
+        "GET", CHECK, query={"user_id": "ann", "feature": "export"}, headers={"Authorization": f"Bearer {checks.key}"}
+    )
+    together = threading.Barrier(20)
+
+    def ask() -> bool:
+        handler = build(environ, lambda: checks.now)
+        together.wait(10)
+        answers = [body_of(handler(event, CONTEXT)) for _ in range(5)]
+        close(checks.world.database_url)
+        return all(answer["allowed"] and not answer["stale"] for answer in answers)
+
+    with ThreadPoolExecutor(20) as crowd:
+        assert all(crowd.map(lambda _: ask(), range(20)))
+    puts = [request["Item"]["pk"]["S"][:2] for operation, request in checks.table_api.calls if operation == "PutItem"]
+    assert 1 <= puts.count("S#") <= 2
+    assert 1 <= puts.count("K#") <= 2
 
 
 def test_a_stale_answer_still_ends_with_its_window(checks: Checks) -> None:
