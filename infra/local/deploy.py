@@ -39,7 +39,7 @@ class Deployed:
 
 
 def session() -> boto3.Session:
-    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+    return boto3.Session("test", "test", region_name=REGION)  # the emulators take any credentials
 
 
 def api_url(endpoint_url: str) -> str:
@@ -48,7 +48,12 @@ def api_url(endpoint_url: str) -> str:
 
 
 def deploy(
-    endpoint_url: str, parameters: Mapping[str, str], *, report: Report, dependencies: Path | None = None
+    endpoint_url: str,
+    parameters: Mapping[str, str],
+    *,
+    report: Report,
+    template: Path = TEMPLATE,
+    dependencies: Path | None = None,
 ) -> Deployed:
     """Create or update the stack and wait for it. `parameters` are the template's, without those of the code.
 
@@ -61,7 +66,7 @@ def deploy(
     client = session().client("cloudformation", endpoint_url=endpoint_url, config=_config())
     values = {**parameters, "CodeBucket": BUCKET, "CodeVersion": version}
     seen = {event["EventId"] for event in _events(client)}
-    _create_or_update(client, values)
+    _create_or_update(client, template, values)
     _wait(client, report, seen)
     stack = client.describe_stacks(StackName=STACK)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -88,10 +93,10 @@ def _upload(endpoint_url: str, packages: Mapping[str, bytes], version: str) -> N
         client.put_object(Bucket=BUCKET, Key=f"{version}/{name}.zip", Body=content)
 
 
-def _create_or_update(client: "CloudFormationClient", values: Mapping[str, str]) -> None:
+def _create_or_update(client: "CloudFormationClient", template: Path, values: Mapping[str, str]) -> None:
     arguments: dict[str, Any] = {
         "StackName": STACK,
-        "TemplateBody": TEMPLATE.read_text(),
+        "TemplateBody": template.read_text(),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
         "Capabilities": ["CAPABILITY_IAM"],
     }
@@ -103,7 +108,7 @@ def _create_or_update(client: "CloudFormationClient", values: Mapping[str, str])
     except ClientError as error:
         message = error.response["Error"]["Message"]
         if "No updates are to be performed" not in message:
-            raise LocalStackError(f"CloudFormation refused {TEMPLATE.name}: {message}") from error
+            raise LocalStackError(f"CloudFormation refused {template.name}: {message}") from error
 
 
 def _status(client: "CloudFormationClient") -> str | None:
@@ -146,12 +151,13 @@ def _failure(client: "CloudFormationClient", status: str) -> str:
         for event in _events(client)
         if event.get("ResourceStatus", "").endswith("_FAILED")
     ]
-    return "\n".join([f"Deploying {TEMPLATE.name} ended {status}:", *failed])
+    return "\n".join([f"The deployment ended {status}:", *failed])
 
 
 def _ensure_ttl(endpoint_url: str, table_name: str) -> None:
     client = session().client("dynamodb", endpoint_url=endpoint_url, config=_config())
     found = client.describe_time_to_live(TableName=table_name)["TimeToLiveDescription"]
     if found.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
-        specification = {"Enabled": True, "AttributeName": "ttl"}
-        client.update_time_to_live(TableName=table_name, TimeToLiveSpecification=specification)
+        client.update_time_to_live(
+            TableName=table_name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+        )

@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,10 @@ import psycopg
 import urllib3
 from stripe import StripeClient
 
-from billing.payments.client import API_VERSION, connect
+from billing.payments.client import API_VERSION
 from billing.payments.events import READERS
 from infra.local.kept import Kept
+from infra.local.package import REPOSITORY
 from infra.local.processes import Guarded, LocalStackError, free_port, guarded, wait_until
 
 MADE_BY = {"made_by": "local stack"}
@@ -32,15 +33,19 @@ class Double:
 
 
 @contextmanager
-def run_double(root: Path, port: int = 0) -> Iterator[Double]:
-    """Run the Stripe double until the block ends or this process dies; its state is kept in `root`."""
+def run_double(root: Path, port: int = 0, keep_fds: Sequence[int] = ()) -> Iterator[Double]:
+    """Run the Stripe double until the block ends or this process dies; its state is kept in `root`.
+
+    `port` 0 takes any free one; a busy port gives way to a free one. `keep_fds`: see `guarded`.
+    """
     chosen = free_port(port)
-    command = [
+    command: list[str | Path] = [
         sys.executable, "-m", "infra.local.stripe_double", "--port", str(chosen), "--state", root / "stripe.json",
     ]  # fmt: skip
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
-    repository = Path(__file__).resolve().parents[2]
-    with guarded("The Stripe double", command, log=root / "stripe.log", env=environment, cwd=repository) as process:
+    with guarded(
+        "The Stripe double", command, log=root / "stripe.log", env=environment, cwd=REPOSITORY, keep_fds=keep_fds
+    ) as process:
         double = Double(chosen, process)
         wait_until(lambda: _answers(double), process)
         yield double
@@ -48,10 +53,6 @@ def run_double(root: Path, port: int = 0) -> Iterator[Double]:
 
 def new_api_key() -> str:
     return f"sk_test_{secrets.token_urlsafe(24)}"
-
-
-def stripe_client(double: Double, kept: Kept) -> StripeClient:
-    return connect(kept.stripe_api_key, double.url)
 
 
 def ensure_webhook_endpoint(client: StripeClient, kept: Kept, url: str) -> None:
@@ -80,7 +81,7 @@ def ensure_webhook_endpoint(client: StripeClient, kept: Kept, url: str) -> None:
     kept.webhook_endpoint, kept.webhook_secret = made.id, made.secret
 
 
-def redeliver_lost(client: StripeClient, double: Double, database_url: str) -> int:
+def redeliver_lost(client: StripeClient, stripe_url: str, database_url: str) -> int:
     """Have the double send again what was accepted but never recorded: the queue died with the emulator.
 
     Returns how many. Sending too much would be harmless: the inbox takes an event once.
@@ -93,7 +94,7 @@ def redeliver_lost(client: StripeClient, double: Double, database_url: str) -> i
         if event.id not in known and event.pending_webhooks == 0
     ]
     for event_id in reversed(lost):
-        control(double.url, "deliver", {"event_id": event_id})
+        control(stripe_url, "deliver", {"event_id": event_id})
     return len(lost)
 
 

@@ -3,13 +3,16 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from infra.local.processes import LocalStackError
+from infra.local.processes import LocalStackError, is_alive
+
+PATIENCE_SECONDS = 20
 
 
 @dataclass
@@ -71,38 +74,58 @@ def load_stack(root: Path) -> Stack:
     return Stack(**_read(path))
 
 
-@contextmanager
-def locked(root: Path) -> Iterator[bool]:
-    """Hold `root` for this process; yields whether an earlier run ended without saying so (killed, power cut).
+@dataclass(frozen=True)
+class Lock:
+    """`descriptor` goes to the guards, so that the lock is free only once all parts have ended too.
 
-    The kernel frees the lock with the process, so a lock file alone means nothing. Raises LocalStackError if a
-    living run holds it.
+    `after_a_kill`: the run before ended without saying so.
+    """
+
+    descriptor: int
+    after_a_kill: bool
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[Lock]:
+    """Hold `root`. The kernel frees the lock with its last holder, so a lock file alone means nothing.
+
+    Waits for the parts of a killed run to end. Raises LocalStackError if a living run holds it.
     """
     root.mkdir(parents=True, exist_ok=True)
     descriptor = _open_lock(root)
     try:
-        if not _take(descriptor):
-            raise LocalStackError(
-                f"The system already runs here (process {_pid(descriptor)}): use it (make demo), or `make stop` first."
-            )
-        killed = _pid(descriptor) is not None
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield killed
-        os.truncate(descriptor, 0)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _take(descriptor):
+            pid = _pid(descriptor)
+            if pid is not None and is_alive(pid):
+                raise LocalStackError(
+                    f"The system already runs here (process {pid}): use it (make demo), or `make stop` first."
+                )
+            if time.monotonic() > deadline:
+                raise LocalStackError(
+                    f"Parts of a killed run still use {root}: `ps` shows them; end them, start again."
+                )
+            time.sleep(0.05)
+        lock = Lock(descriptor, after_a_kill=_pid(descriptor) is not None)
+        os.pwrite(descriptor, str(os.getpid()).encode().ljust(20), 0)
+        try:
+            yield lock
+        finally:
+            os.truncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 def holder(root: Path) -> int | None:
-    """The process that runs the system in `root`, None if there is none."""
+    """The living process that runs the system in `root`, None if there is none."""
     if not (root / "lock").exists():
         return None
     descriptor = _open_lock(root)
     try:
-        return None if _take(descriptor) else _pid(descriptor)
+        pid = None if _take(descriptor) else _pid(descriptor)
     finally:
         os.close(descriptor)
+    return pid if pid is not None and is_alive(pid) else None
 
 
 def _open_lock(root: Path) -> int:
@@ -118,7 +141,7 @@ def _take(descriptor: int) -> bool:
 
 
 def _pid(descriptor: int) -> int | None:
-    text = os.pread(descriptor, 20, 0).decode()
+    text = os.pread(descriptor, 20, 0).decode().strip()
     return int(text) if text.isdigit() else None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psycopg
 
-from infra.local.processes import Guarded, LocalStackError, free_port, guarded, wait_until
+from infra.local.processes import Guarded, LocalStackError, free_port, guarded, is_alive, wait_until
 
 DATABASE = "billing"
 ROLE = "billing"
@@ -190,28 +190,18 @@ def _settle_earlier_server(data_dir: Path) -> int | None:
         pid = int((data_dir / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, IndexError, ValueError):  # no server before, or killed while it wrote the file
         return None
-    if not _is_alive(pid):
+    if not is_alive(pid):
         return None
     if not _serves(pid, data_dir):
         return pid
     print(f"An earlier PostgreSQL (process {pid}) still runs on {data_dir}: stopping it.", flush=True)
     os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + 15
-    while _is_alive(pid):
+    while _serves(pid, data_dir):
         if time.monotonic() > deadline:
             raise LocalStackError(f"PostgreSQL, process {pid}, does not stop: end it, then start again.")
         time.sleep(0.02)
     return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _serves(pid: int, data_dir: Path) -> bool:
@@ -223,7 +213,9 @@ def _serves(pid: int, data_dir: Path) -> bool:
             return program == "postgres" and (proc / "cwd").readlink() == data_dir
         except (FileNotFoundError, PermissionError):  # it ended just now, or is another user's: not a server of ours
             return False
-    answer = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return str(server_program("postgres")) in answer.stdout and f"-D {data_dir} " in answer.stdout
 
 

@@ -97,6 +97,17 @@ def wait_until(ready: Callable[[], bool], process: Guarded, *, seconds: float = 
         time.sleep(0.01)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number exists, ours or another user's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def free_port(preferred: int = 0) -> int:
     """`preferred` if nobody listens there, else a port the system picks. Another process may still take it first."""
     with socket.socket() as probe:
@@ -107,9 +118,3 @@ def free_port(preferred: int = 0) -> int:
             probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

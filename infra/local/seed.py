@@ -8,13 +8,13 @@ from typing import Any
 import yaml
 from stripe import StripeClient
 
-from billing.cache import client as cache
 from billing.domain import keys
 from billing.store import keys as stored_keys
 from billing.store.connection import transaction
 from billing.usecases.apply_catalog import apply_catalog
 from billing.usecases.catalog_document import CatalogDocument
 from billing.usecases.manage_projects import create_key, create_project
+from billing.usecases.publish_outbox import Publisher
 
 PROJECT_ID = "notes"
 APP_URL = "http://localhost:3000"
@@ -23,13 +23,12 @@ APP_URL = "http://localhost:3000"
 CATALOG = Path(__file__).with_name("demo-catalog.yaml")
 
 
-def seed_project(database_url: str, stripe: StripeClient, table: cache.Client) -> None:
+def seed_project(publisher: Publisher, stripe: StripeClient) -> None:
     """Create what is missing, change what differs; safe to repeat."""
-    create_project(database_url, project_id=PROJECT_ID, name="Notes (demo)", allowed_origins=[APP_URL])
+    create_project(publisher.database_url, project_id=PROJECT_ID, name="Notes (demo)", allowed_origins=[APP_URL])
     document: Mapping[str, Any] = yaml.safe_load(CATALOG.read_text())
-    apply_catalog(
-        database_url, stripe, table, PROJECT_ID, CatalogDocument.model_validate(document), lambda: datetime.now(UTC)
-    )
+    checked = CatalogDocument.model_validate(document)
+    apply_catalog(publisher, stripe, PROJECT_ID, checked, lambda: datetime.now(UTC))
 
 
 def ensure_key(database_url: str, known: str, *, project_id: str | None, name: str) -> str:

@@ -1,6 +1,5 @@
 """The whole system on this machine: PostgreSQL, MiniStack with our functions, the Stripe double, the demo project."""
 
-import json
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -8,23 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from billing.cache import client as cache
-from billing.store.migrate import migrate
 from infra.local.console import Progress
-from infra.local.deploy import Deployed, api_url, deploy
-from infra.local.double import (
-    Double,
-    ensure_webhook_endpoint,
-    new_api_key,
-    redeliver_lost,
-    run_double,
-    stripe_client,
-)
-from infra.local.kept import Kept, Stack, load_kept, locked, remove_stack, save_kept, save_stack
-from infra.local.ministack import REGION, Aws, run_ministack
+from infra.local.deploy import Deployed
+from infra.local.double import Double, run_double
+from infra.local.install import Places, install
+from infra.local.kept import Kept, Lock, Stack, load_kept, locked, remove_stack, save_kept, save_stack
+from infra.local.ministack import Aws, run_ministack
 from infra.local.postgres import PostgresServer, run_postgres
 from infra.local.processes import Guarded, LocalStackError
-from infra.local.seed import PROJECT_ID, ensure_key, seed_project
+from infra.local.seed import PROJECT_ID
 
 
 @dataclass(frozen=True)
@@ -62,32 +53,31 @@ def boot(root: Path, progress: Progress) -> Iterator[Running]:
 
     Raises LocalStackError: another run has `root`, or a part did not start.
     """
-    with locked(root) as killed, ExitStack() as running:
-        if killed:
+    with locked(root) as lock, ExitStack() as running:
+        if lock.after_a_kill:
             progress.note("  The run before this one was killed. Its data is taken up as it is.")
         remove_stack(root)
         running.callback(remove_stack, root)
         kept = load_kept(root)
-        parts = _start(root, kept, progress, running)
-        deployed = _deploy(root, kept, parts, progress)
-        _seed(root, kept, parts, deployed, progress)
+        parts = _start(root, kept, lock, progress, running)
+        places = Places(parts.postgres.url, parts.aws.endpoint_url, parts.double.url)
+        deployed = install(root, kept, places, progress)
         stack = _describe(kept, parts, deployed)
         save_stack(root, stack)
         yield Running(stack, parts)
 
 
-def _start(root: Path, kept: Kept, progress: Progress, running: ExitStack) -> Parts:
+def _start(root: Path, kept: Kept, lock: Lock, progress: Progress, running: ExitStack) -> Parts:
     with progress.step("PostgreSQL") as tell:
         postgres = running.enter_context(run_postgres(root / "postgres", kept.postgres_port))
         tell(_where(postgres.port, kept.postgres_port))
     with progress.step("MiniStack (AWS)") as tell:
-        aws = running.enter_context(run_ministack(root / "ministack", kept.aws_port))
+        aws = running.enter_context(run_ministack(root / "ministack", kept.aws_port, [lock.descriptor]))
         tell(_where(aws.port, kept.aws_port))
     with progress.step("Stripe double") as tell:
-        double = running.enter_context(run_double(root, kept.stripe_port))
+        double = running.enter_context(run_double(root, kept.stripe_port, [lock.descriptor]))
         tell(_where(double.port, kept.stripe_port))
     kept.postgres_port, kept.aws_port, kept.stripe_port = postgres.port, aws.port, double.port
-    kept.stripe_api_key = kept.stripe_api_key or new_api_key()
     save_kept(root, kept)
     return Parts(postgres, aws, double)
 
@@ -96,50 +86,6 @@ def _where(port: int, before: int) -> str:
     if before in (0, port):
         return f"port {port}"
     return f"port {port}, as another program has taken {before}"
-
-
-def _deploy(root: Path, kept: Kept, parts: Parts, progress: Progress) -> Deployed:
-    with progress.step("Migrations") as tell:
-        tell(f"schema at level {migrate(parts.postgres.url)}")
-    with progress.step("Webhook endpoint in Stripe") as tell:
-        url = f"{api_url(parts.aws.endpoint_url)}/api/v1/webhooks/stripe"
-        ensure_webhook_endpoint(stripe_client(parts.double, kept), kept, url)
-        save_kept(root, kept)
-        tell(kept.webhook_endpoint)
-    with progress.step("Deployment of template-local.yaml") as tell:
-        parameters = {
-            "DatabaseUrl": parts.postgres.url,
-            "AwsEndpointUrl": parts.aws.endpoint_url,
-            "StripeApiBase": parts.double.url,
-            "StripeApiKey": json.dumps({"api_key": kept.stripe_api_key}),
-            "StripeWebhookSecrets": json.dumps({"secrets": [kept.webhook_secret]}),
-        }
-        deployed = deploy(parts.aws.endpoint_url, parameters, report=tell)
-        tell(deployed.api_url)
-    return deployed
-
-
-def _seed(root: Path, kept: Kept, parts: Parts, deployed: Deployed, progress: Progress) -> None:
-    database_url = parts.postgres.url
-    client = stripe_client(parts.double, kept)
-    with progress.step("Demo project and catalog") as tell:
-        seed_project(database_url, client, _table(parts.aws, deployed))
-        kept.project_key = ensure_key(database_url, kept.project_key, project_id=PROJECT_ID, name="local")
-        kept.admin_key = ensure_key(database_url, kept.admin_key, project_id=None, name="local admin")
-        save_kept(root, kept)
-        tell(PROJECT_ID)
-    with progress.step("Events that an earlier run may have lost") as tell:
-        tell(f"{redeliver_lost(client, parts.double, database_url)} sent again")
-
-
-def _table(aws: Aws, deployed: Deployed) -> cache.Client:
-    environment = {
-        "AWS_ENDPOINT_URL": aws.endpoint_url,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-    return cache.connect(deployed.table_name, environ=environment)
 
 
 def _describe(kept: Kept, parts: Parts, deployed: Deployed) -> Stack:

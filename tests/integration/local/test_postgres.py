@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from infra.local.postgres import run_postgres
-from infra.local.processes import LocalStackError
+from infra.local.postgres import run_postgres, server_program
+from infra.local.processes import LocalStackError, free_port
 from tests.support.postgres import temporary_directory
 from tests.support.processes import descendants, wait_for_end
 
@@ -103,19 +105,70 @@ def test_a_second_server_on_the_same_data_is_refused(data_dir: Path) -> None:
         pass
 
 
+@contextmanager
+def stranger_of(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is no server, of the user the server runs as (else PostgreSQL itself sees it is none)."""
+    user = data_dir.stat().st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["sleep", "600"], user=user) as stranger:
+        try:
+            yield stranger
+        finally:
+            stranger.kill()
+
+
 def test_a_strangers_process_with_the_old_number_is_neither_killed_nor_in_the_way(data_dir: Path) -> None:
-    parent, _ = start_in_another_process(data_dir)
-    family = descendants(parent.pid)
-    end(parent)
-    wait_for_end(family)
-    with subprocess.Popen(["sleep", "600"], user=(data_dir.stat().st_uid if os.geteuid() == 0 else None)) as stranger:
-        pid_file = data_dir / "postmaster.pid"
-        stale = pid_file.read_text().splitlines() if pid_file.exists() else ["0", str(data_dir), "1", "1", "", "", ""]
-        pid_file.write_text("\n".join([str(stranger.pid), *stale[1:]]) + "\n")
+    with run_postgres(data_dir, durable=False):
+        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+    with stranger_of(data_dir) as stranger:
+        # what a killed server leaves behind, its number given to another process since
+        (data_dir / "postmaster.pid").write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
         with run_postgres(data_dir, durable=False) as server, psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         assert stranger.poll() is None
-        stranger.kill()
+
+
+def test_a_server_of_this_data_that_outlived_its_guard_is_stopped_and_its_data_taken_over() -> None:
+    with temporary_directory("billing-launcher-") as parent:
+        data_dir = parent / "postgres"
+        with run_postgres(data_dir, durable=False) as server:
+            write_a_row(server.url)
+        with unguarded_server(data_dir) as outlived:
+            with run_postgres(data_dir, durable=False) as server:
+                assert read_the_row(server.url) == 42
+            assert outlived.wait(10) == 0
+
+
+@contextmanager
+def unguarded_server(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A ready server that nobody guards: what a killed guard leaves where no signal tells of a parent's death."""
+    owner = data_dir.stat()
+    is_root = os.geteuid() == 0
+    command: list[str | Path] = [
+        server_program("postgres"),
+        "-D",
+        data_dir,
+        "-p",
+        str(free_port()),
+        "-c",
+        "unix_socket_directories=",
+    ]
+    pid_file = data_dir / "postmaster.pid"
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        user=owner.st_uid if is_root else None,
+        group=owner.st_gid if is_root else None,
+    ) as server:
+        try:
+            deadline = time.monotonic() + 20
+            while not (pid_file.exists() and pid_file.read_text().splitlines()[7:8] == ["ready   "]):
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield server
+        finally:
+            server.kill()
 
 
 def test_a_busy_port_gives_way_to_a_free_one(data_dir: Path) -> None:

@@ -1,0 +1,29 @@
+"""Every route of the HTTP API and the function that answers it: the one table behind all fronts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Route:
+    """`path` has parameters in braces; `function` is a folder of `functions/`."""
+
+    method: str
+    path: str
+    function: str
+
+
+ROUTES = (
+    Route("POST", "/api/v1/checkout", "checkout"),
+    Route("POST", "/api/v1/checkout/{session_id}/sync", "checkout"),
+    Route("POST", "/api/v1/portal", "portal"),
+    Route("GET", "/api/v1/entitlements", "entitlements"),
+    Route("GET", "/api/v1/entitlements/check", "entitlements"),
+    Route("POST", "/api/v1/webhooks/stripe", "webhooks"),
+    Route("GET", "/healthz", "health"),
+    Route("GET", "/ready", "health"),
+)
+
+# Functions that no route reaches: a queue and a schedule invoke them.
+BACKGROUND = ("apply_events", "outbox")
+
+FUNCTIONS = tuple(sorted({route.function for route in ROUTES} | set(BACKGROUND)))
