@@ -1,11 +1,11 @@
-"""Every minute: publishes what a crash left between a commit and its publication (SPEC §5, I4)."""
+"""Every minute: publishes what a crash left between a commit and its publication (SPEC §5, I4), forgets old keys."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from billing.cache import client as cache
@@ -14,7 +14,12 @@ from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.settings import load
+from billing.store.connection import transaction
+from billing.store.idempotency import prune
 from billing.usecases.publish_outbox import Publisher, sweep
+
+KEEP_KEYS = timedelta(days=7)
+"""How long an Idempotency-Key is remembered: longer than Stripe's own day, so a late retry is still a replay."""
 
 TIMEOUT = 5.0
 """Seconds for a call to EventBridge."""
@@ -39,7 +44,9 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
         """Raises Transient where the store cannot be read; what could not be published is counted and stays owed."""
         swept = sweep(publisher, now())
         level = "ERROR" if swept.unpaid else "INFO"
-        counts = {"OutboxPublished": swept.paid, "OutboxUnpublished": swept.unpaid}
+        with transaction(settings.database_url) as connection:
+            pruned = prune(connection, KEEP_KEYS)
+        counts = {"OutboxPublished": swept.paid, "OutboxUnpublished": swept.unpaid, "IdempotencyKeysPruned": pruned}
         log.request("outbox swept", context, level=level, counts=counts)
         return asdict(swept)
 

@@ -78,6 +78,8 @@ def put_snapshot(client: Client, item: SnapshotItem, *, refill: bool) -> Snapsho
 
     None: the table now holds this version or, for a writer, this or any newer one. A refilling reader whose put was
     refused gets the newer item, and must answer with that. Raises Transient.
+
+    Where another project's tag collides, one of the two is not cached: its every read is a miss.
     """
     refused = put_if_newer(client, snapshot_to_item(item), or_equal=refill)
     if refused is None or not refill:
@@ -85,7 +87,7 @@ def put_snapshot(client: Client, item: SnapshotItem, *, refill: bool) -> Snapsho
     newer = snapshot_from_item(refused)
     if newer is None:
         raise _unreadable()
-    return newer
+    return newer if newer.project_id == item.project_id else None
 
 
 def put_key(client: Client, record: KeyRecord, *, refill: bool) -> KeyRecord | None:

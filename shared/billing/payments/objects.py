@@ -21,6 +21,7 @@ from billing.domain.facts import (
     ChargeFact,
     CheckoutFact,
     CustomerFact,
+    EventFact,
     Fact,
     LineFact,
     PaymentFact,
@@ -121,7 +122,7 @@ def fetch_checkout(client: StripeClient, session_id: str) -> Fetched[CheckoutFac
     return answer if isinstance(answer, Gone) else Fetched(_checkout(client, answer.raw), answer.at)
 
 
-def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[Fact] | Gone | None:
+def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[EventFact] | Gone | None:
     """What an event is about, as it is now, for an event in a foreign shape; None where its type is none of ours."""
     if event.type not in READERS:
         return None
@@ -132,7 +133,7 @@ def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[Fact] | G
             return fetch_subscription(client, event.object_id)
         case "checkout.session":
             return fetch_checkout(client, event.object_id)
-        case "customer" | "product" | "price" | "invoice" as kind:
+        case "customer" | "product" | "price" | "invoice" | "charge" | "refund" | "dispute" as kind:
             reader = READERS[event.type]
             return _fetch(client, kind, f"/v1/{kind}s", event.object_id, lambda raw: reader(raw, event.created))
         case kind:

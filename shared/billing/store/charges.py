@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from psycopg.rows import class_row
-
 from billing.domain.facts import ChargeFact, PaymentFact
-from billing.domain.policies import DISPUTE_RANK, REFUND_RANK, Dispute, MoneyBack, Refund, money_back
+from billing.domain.policies import DISPUTE_RANK, REFUND_RANK, Dispute, Refund
 from billing.store.connection import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """What a charge paid, with what became of it."""
-
-    id: str
-    session_id: str | None
-    invoice_id: str | None
-    subscription_id: str | None
-    became: MoneyBack
-
 
 _OWNER = "SELECT stripe_customer_id FROM charges WHERE id = %s"
 _INSERT = """
@@ -41,13 +25,6 @@ ON CONFLICT (id) DO UPDATE SET
   closed_at = CASE WHEN EXCLUDED.rank > d.rank THEN EXCLUDED.closed_at ELSE LEAST(d.closed_at, EXCLUDED.closed_at) END
 WHERE EXCLUDED.rank >= d.rank
 """
-_OF_CUSTOMER = """
-SELECT c.id, c.amount, c.session_id, c.invoice_id, c.subscription_id
-FROM stripe_customers AS k JOIN charges AS c ON c.stripe_customer_id = k.id
-WHERE k.customer_id = %s
-"""
-_REFUNDS = "SELECT id, amount, status, created_at AS created FROM refunds WHERE charge_id = %s"
-_DISPUTES = "SELECT id, amount, status, opened_at, closed_at FROM disputes WHERE charge_id = %s"
 
 
 def owner_of_charge(connection: Connection, charge_id: str) -> str | None:
@@ -72,20 +49,3 @@ def record_dispute(connection: Connection, charge_id: str, dispute: Dispute) -> 
     rank = DISPUTE_RANK[dispute.status]
     stated = (dispute.id, charge_id, dispute.amount, dispute.status, rank, dispute.opened_at, dispute.closed_at)
     connection.execute(_DISPUTE, stated)
-
-
-def paid_by(connection: Connection, customer_id: int) -> list[Paid]:
-    """The customer's charges that were refunded or disputed, or looked at because of it: few, mostly none."""
-    charges = connection.execute(_OF_CUSTOMER, (customer_id,)).fetchall()
-    return [
-        Paid(charge_id, session_id, invoice_id, subscription_id, _became(connection, charge_id, amount))
-        for charge_id, amount, session_id, invoice_id, subscription_id in charges
-    ]
-
-
-def _became(connection: Connection, charge_id: str, amount: int) -> MoneyBack:
-    with connection.cursor(row_factory=class_row(Refund)) as refunds:
-        given_back = refunds.execute(_REFUNDS, (charge_id,)).fetchall()
-    with connection.cursor(row_factory=class_row(Dispute)) as disputes:
-        disputed = disputes.execute(_DISPUTES, (charge_id,)).fetchall()
-    return money_back(amount, given_back, disputed)

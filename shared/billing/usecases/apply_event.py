@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from billing.domain.facts import CheckoutFact, Fact
+from billing.domain.facts import CheckoutFact, EventFact, Fact
 from billing.errors import Permanent, Transient
 from billing.payments import objects
 from billing.payments.client import StripeClient
@@ -139,10 +139,20 @@ def fetch(stripe: StripeClient, need: Need) -> objects.Fetched[Fact] | Gone:
     return _FETCHES[need.kind](stripe, need.id)
 
 
+def _stated(worker: Worker, event: StripeEvent) -> EventFact | None:
+    """What the event states. One in another API version's shape only points at what is then fetched in ours."""
+    if not event.shape_is_foreign:
+        return read(event)
+    subject = objects.fetch_subject(worker.stripe, event)
+    if isinstance(subject, Gone):
+        raise Permanent("gone_from_stripe", f"of API version {event.api_version}, and Stripe has {subject.id} no more")
+    return None if subject is None else subject.fact
+
+
 def _settle(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:
     if event.livemode != worker.livemode:
         return _record(worker, event, body, "rejected_mode", None), ()
-    fact = read(event)
+    fact = _stated(worker, event)
     if fact is None:
         return _record(worker, event, body, "ignored", "type_not_handled"), ()
     seen = Observation(fact, event.created, event.id, "event", trusted=not event.shape_is_foreign)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.deploy import TEMPLATE, Deployed, deploy, session
+from infra.local.deploy import TEMPLATE, Deployed, deploy, function_name, session, start_functions
 from infra.local.ministack import Aws, run_ministack
 from infra.local.processes import LocalStackError
 from tests.support.postgres import temporary_directory
@@ -75,3 +75,12 @@ def failure_of(template: str, tmp_path: Path) -> str:
     ):
         put(emulator, template=broken)
     return str(failure.value)
+
+
+def test_functions_that_cannot_start_are_named_with_what_they_lack(emulator: Aws, deployed: Deployed) -> None:
+    client = session().client("lambda", endpoint_url=emulator.endpoint_url)
+    client.update_function_configuration(FunctionName=function_name("webhooks"), Environment={"Variables": {}})
+    with pytest.raises(LocalStackError, match="QUEUE_URL") as failure:
+        start_functions(emulator.endpoint_url)
+    assert "webhooks: " in str(failure.value)
+    assert "health: " not in str(failure.value)
