@@ -23,6 +23,9 @@ WRITE_TIMEOUT = 2.0
 """Seconds for a whole put."""
 
 _FIRST_PAUSE = 0.005
+_MOST_KEYS = 100
+"""Of one BatchGetItem, by DynamoDB's own limit."""
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,25 @@ def connect(table: str, breaker: Breaker | None = None, environ: Mapping[str, st
 def batch_get(
     client: Client, pks: Sequence[str], projection: str | None = None, names: Mapping[str, str] | None = None
 ) -> dict[str, Item]:
-    """The items that exist, by pk, in one consistent read. An absent pk has no item: a throttled read is not absence.
+    """The items that exist, by pk, read consistently: up to 100 distinct pks in one round trip, more in as many as needed.
 
-    `UnprocessedKeys` are asked for again until the time is over. Raises Transient.
+    An absent pk has no item: a throttled read is not absence. `UnprocessedKeys` are asked for again until the time is
+    over. Raises Transient.
     """
     deadline = time.monotonic() + client.read_timeout
-    request: dict[str, Any] = {"Keys": [{"pk": {"S": pk}} for pk in pks], "ConsistentRead": True}
-    if projection is not None:
-        request |= {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
-    asked = {client.table: request}
     found: dict[str, Item] = {}
-    pause = _FIRST_PAUSE
+    for start in range(0, len(pks), _MOST_KEYS):
+        keys = [{"pk": {"S": pk}} for pk in pks[start : start + _MOST_KEYS]]
+        request: dict[str, Any] = {"Keys": keys, "ConsistentRead": True}
+        if projection is not None:
+            request |= {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
+        found |= _batch(client, {client.table: request}, deadline)
+    return found
+
+
+def _batch(client: Client, request: dict[str, Any], deadline: float) -> dict[str, Item]:
+    asked, pause = request, _FIRST_PAUSE
+    found: dict[str, Item] = {}
     while asked:
         answer = _call(client, "BatchGetItem", {"RequestItems": asked}, deadline - time.monotonic())
         for item in answer.get("Responses", {}).get(client.table, ()):

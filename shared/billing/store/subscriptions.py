@@ -23,24 +23,29 @@ class SubscriptionRow:
 
 
 _FIND = "SELECT id, stripe_customer_id, status, watermark, revision FROM subscriptions WHERE id = %s FOR UPDATE"
-
 _OWNER = "SELECT stripe_customer_id FROM subscriptions WHERE id = %s"
-_UPSERT = """
-INSERT INTO subscriptions AS s (id, stripe_customer_id, status, start_at, trial_end, cancel_at, cancel_at_period_end,
-                                canceled_at, ended_at, latest_invoice_id, observed_event, watermark)
-VALUES (%(id)s, %(stripe_customer_id)s, %(status)s, %(start)s, %(trial_end)s, %(cancel_at)s, %(cancel_at_period_end)s,
-        %(canceled_at)s, %(ended_at)s, %(latest_invoice_id)s, %(observed_event)s, %(watermark)s)
-ON CONFLICT (id) DO UPDATE SET
-  stripe_customer_id = EXCLUDED.stripe_customer_id, status = EXCLUDED.status, start_at = EXCLUDED.start_at,
-  trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
-  cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
-  ended_at = EXCLUDED.ended_at, latest_invoice_id = EXCLUDED.latest_invoice_id,
-  observed_event = EXCLUDED.observed_event, watermark = EXCLUDED.watermark, revision = s.revision + 1
-"""
-_DROP_ITEMS = "DELETE FROM subscription_items WHERE subscription_id = %s AND id <> ALL(%s)"
-_UPSERT_ITEMS = """
+
+# The subscription and exactly its items, in one statement; foreign keys are checked at its end.
+_STORE = """
+WITH stored AS (
+  INSERT INTO subscriptions AS s (id, stripe_customer_id, status, start_at, trial_end, cancel_at, cancel_at_period_end,
+                                  canceled_at, ended_at, latest_invoice_id, observed_event, watermark)
+  VALUES (%(id)s, %(stripe_customer_id)s, %(status)s, %(start)s, %(trial_end)s, %(cancel_at)s,
+          %(cancel_at_period_end)s, %(canceled_at)s, %(ended_at)s, %(latest_invoice_id)s, %(observed_event)s,
+          %(watermark)s)
+  ON CONFLICT (id) DO UPDATE SET
+    stripe_customer_id = EXCLUDED.stripe_customer_id, status = EXCLUDED.status, start_at = EXCLUDED.start_at,
+    trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
+    cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
+    ended_at = EXCLUDED.ended_at, latest_invoice_id = EXCLUDED.latest_invoice_id,
+    observed_event = EXCLUDED.observed_event, watermark = EXCLUDED.watermark, revision = s.revision + 1
+), dropped AS (
+  DELETE FROM subscription_items WHERE subscription_id = %(id)s AND id <> ALL(%(item_ids)s)
+)
 INSERT INTO subscription_items (id, subscription_id, price_id, quantity, period_start, period_end)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])
+SELECT item, %(id)s, price, quantity, starts, ends
+FROM unnest(%(item_ids)s::text[], %(prices)s::text[], %(quantities)s::bigint[], %(starts)s::timestamptz[],
+            %(ends)s::timestamptz[]) AS t (item, price, quantity, starts, ends)
 ON CONFLICT (id) DO UPDATE SET
   subscription_id = EXCLUDED.subscription_id, price_id = EXCLUDED.price_id, quantity = EXCLUDED.quantity,
   period_start = EXCLUDED.period_start, period_end = EXCLUDED.period_end
@@ -83,19 +88,15 @@ def owner_of(connection: Connection, subscription_id: str) -> str | None:
 
 def store_subscription(connection: Connection, fact: SubscriptionFact, *, watermark: int, evidence: str) -> None:
     """Make the rows equal to the fact, items and all. `evidence` is the id of the event or fetch that stated it."""
-    members = {name: getattr(fact, name) for name in SubscriptionFact.__dataclass_fields__}
-    connection.execute(_UPSERT, {**members, "observed_event": evidence, "watermark": watermark})
-    items = fact.items
-    connection.execute(_DROP_ITEMS, (fact.id, [item.id for item in items]))
-    columns = (
-        [item.id for item in items],
-        [fact.id for _ in items],
-        [item.price_id for item in items],
-        [item.quantity for item in items],
-        [item.period_start for item in items],
-        [item.period_end for item in items],
-    )
-    connection.execute(_UPSERT_ITEMS, columns)
+    stated = {name: getattr(fact, name) for name in SubscriptionFact.__dataclass_fields__ if name != "items"}
+    items = {
+        "item_ids": [item.id for item in fact.items],
+        "prices": [item.price_id for item in fact.items],
+        "quantities": [item.quantity for item in fact.items],
+        "starts": [item.period_start for item in fact.items],
+        "ends": [item.period_end for item in fact.items],
+    }
+    connection.execute(_STORE, {**stated, **items, "observed_event": evidence, "watermark": watermark})
 
 
 def end_subscription(

@@ -36,13 +36,15 @@ _FAULTS = {
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What answering needs. The refills ask PostgreSQL, fill the cache and return what is then true; they raise
-    Transient where PostgreSQL cannot be asked. `store` spares requests the wait for a PostgreSQL that is down.
+    Transient where PostgreSQL cannot be asked. `store` spares requests the wait for a PostgreSQL that is down. `whole`
+    reads a user's whole item, for an instant outside the time its ready-made answers hold.
     """
 
     cache: Client
     refill_key: Callable[[bytes, datetime], KeyRecord | None]
     refill_snapshot: Callable[[str, str, datetime], SnapshotItem]
     store: Breaker
+    whole: Callable[[Client, str, str], SnapshotItem | None] = read_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ class Answer:
     key_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a key opens. `old`: its record is one that PostgreSQL could not be asked about."""
+
+    project_id: str
+    record: KeyRecord
+    old: bool
+
+
 def answer(reading: Reading, api_key: str, question: Question, now: datetime) -> Answer:
     """The answer as it is at `now` (SPEC §3 `GET /entitlements`, `/entitlements/check`; §5 I1-I6).
 
@@ -77,14 +88,24 @@ def answer(reading: Reading, api_key: str, question: Question, now: datetime) ->
         found = read(reading.cache, digest, keys.tag_of(api_key), question.user_id, question.feature)
     except Transient:
         found = Found(None, None)
-    record, key_is_old = _key(reading, digest, found.key, now)
-    project_id = _opened(record, now)
-    seen = found.snapshot if found.snapshot and _belongs(found.snapshot, record) else None
-    body, road = _body(reading, project_id, seen, record, question, now)
-    if key_is_old or road == "stale":
+    return answer_from(reading, open_by(reading, digest, found.key, now), found.snapshot, question, now)
+
+
+def open_by(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> Opened:
+    """What the key of this digest opens at `now`; `kept` is its record in the cache. Raises as `answer` does."""
+    record, old = _key(reading, digest, kept, now)
+    return Opened(_project(record, now), record, old)
+
+
+def answer_from(reading: Reading, opened: Opened, kept: Glimpse | None, question: Question, now: datetime) -> Answer:
+    """The answer to a question of the opened project; `kept` is the user's item in the cache. Raises Transient."""
+    record = opened.record
+    seen = kept if kept is not None and _belongs(kept, record) else None
+    body, road = _body(reading, opened.project_id, seen, record, question, now)
+    if opened.old or road == "stale":
         body, road = stale(body), "stale"
     tag = etag(body) if question.feature is None else None
-    return Answer(body, tag, road, project_id, record.id)
+    return Answer(body, tag, road, opened.project_id, record.id)
 
 
 def _key(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> tuple[KeyRecord, bool]:
@@ -118,7 +139,7 @@ def _refilled_by_another(reading: Reading, kept: KeyRecord | Glimpse, now: datet
         return False
 
 
-def _opened(record: KeyRecord, now: datetime) -> str:
+def _project(record: KeyRecord, now: datetime) -> str:
     """The project the key opens at `now`."""
     fault = keys.fault_of(
         now,
@@ -167,7 +188,7 @@ def _cached(
     if seen.answer is not None and seen.holds.contains(now):
         return seen.answer, "hit"
     try:
-        item = read_snapshot(reading.cache, keys.tag(seen.project_id), question.user_id)
+        item = reading.whole(reading.cache, keys.tag(seen.project_id), question.user_id)
     except Transient:
         return None
     if item is None or not _belongs(item, record):

@@ -29,7 +29,7 @@ from billing.store import catalog, checkouts, customers, purchases, subscription
 from billing.store.connection import Connection
 from billing.usecases.apply_money_back import apply_money_back
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet, newest
-from billing.usecases.owner import adopt, changed, owner_of
+from billing.usecases.owner import adopt, changed, lock_owner, lock_owners
 
 
 def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
@@ -67,9 +67,7 @@ def _subscription(
     prior_owner = subscriptions.owner_of(connection, fact.id)
     if prior_owner is not None:
         stripe_ids.add(prior_owner)
-    owners = tuple(sorted({owner_of(connection, stripe_id, fetched) for stripe_id in stripe_ids}))
-    for owner in owners:
-        customers.lock(connection, owner)
+    owners = lock_owners(connection, stripe_ids, fetched)
     row = subscriptions.find_subscription(connection, fact.id)
     if row is not None and row.stripe_customer_id not in stripe_ids:
         raise Transient("raced", "the subscription changed hands meanwhile; try again")
@@ -127,8 +125,7 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
         return Effect("ignored", reason="still_open")
     if fact.stripe_customer_id is None:
         raise Permanent("unknown_customer", "the checkout session names no customer: it was not opened here")
-    owner = owner_of(connection, fact.stripe_customer_id, fetched)
-    customers.lock(connection, owner)
+    owner = lock_owner(connection, fact.stripe_customer_id, fetched)
     checkouts.close_session(connection, fact.id, "complete")
     if fact.mode == "subscription" and fact.subscription_id is not None:
         _know_subscription(connection, fact.subscription_id, seen, fetched)
@@ -145,8 +142,7 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
 
 
 def _invoice(connection: Connection, fact: InvoiceFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
-    owner = owner_of(connection, fact.stripe_customer_id, fetched)
-    customers.lock(connection, owner)
+    owner = lock_owner(connection, fact.stripe_customer_id, fetched)
     if fact.subscription_id is not None:
         _know_subscription(connection, fact.subscription_id, seen, fetched)
     subscriptions.record_invoice(connection, fact)

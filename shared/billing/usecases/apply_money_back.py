@@ -8,10 +8,10 @@ from typing import assert_never, cast
 from billing.domain.facts import ChargeFact, DisputeFact, PaymentFact, RefundFact
 from billing.errors import Permanent
 from billing.payments.objects import Gone
-from billing.store import charges, customers
+from billing.store import charges
 from billing.store.connection import Connection
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet
-from billing.usecases.owner import changed, owner_of
+from billing.usecases.owner import changed, lock_owner
 
 
 def apply_money_back(
@@ -29,14 +29,12 @@ def apply_money_back(
         if charge.stripe_customer_id is None:
             raise Permanent("unknown_customer", f"{charge_id} was paid by no customer of this service")
         stripe_customer_id = charge.stripe_customer_id
-        owner = owner_of(connection, stripe_customer_id, fetched)
-        customers.lock(connection, owner)
+        owner = lock_owner(connection, stripe_customer_id, fetched)
         charges.record_charge(connection, charge, _payment(charge, fetched))
         for refund in charge.refunds or ():
             charges.record_refund(connection, charge_id, refund)
     else:
-        owner = owner_of(connection, stripe_customer_id, fetched)
-        customers.lock(connection, owner)
+        owner = lock_owner(connection, stripe_customer_id, fetched)
     match fact:
         case RefundFact():
             charges.record_refund(connection, charge_id, fact.refund)

@@ -13,20 +13,32 @@ from billing.store.connection import Connection
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet
 
 
-def owner_of(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
-    """Our customer behind a Stripe customer; one we have not met is fetched, and adopted if we made it."""
-    known = customers.find_by_stripe_id(connection, stripe_customer_id)
-    if known is not None:
-        return known.customer_id
+def lock_owner(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
+    """Our customer behind a Stripe customer, locked until the transaction ends. Raises as `lock_owners`."""
+    return lock_owners(connection, {stripe_customer_id}, fetched)[0]
+
+
+def lock_owners(connection: Connection, stripe_customer_ids: set[str], fetched: Fetches) -> tuple[int, ...]:
+    """Our customers behind these Stripe customers, locked in one order; one not met before is fetched, and adopted.
+
+    Raises Unmet, and Permanent (`unknown_customer`) where this service did not make it.
+    """
+    known = customers.lock_owners(connection, stripe_customer_ids)
+    strangers = stripe_customer_ids - known.keys()
+    if strangers:
+        for stranger in sorted(strangers):
+            _adopt_fetched(connection, stranger, fetched)
+        known = customers.lock_owners(connection, stripe_customer_ids)
+    return tuple(sorted(set(known.values())))
+
+
+def _adopt_fetched(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> None:
     need = Need("customer", stripe_customer_id)
     if need not in fetched:
         raise Unmet(need)
     answer = fetched[need].answer
-    if isinstance(answer, Fetched) and adopt(connection, cast("CustomerFact", answer.fact)):
-        known = customers.find_by_stripe_id(connection, stripe_customer_id)
-    if known is None:
+    if not isinstance(answer, Fetched) or not adopt(connection, cast("CustomerFact", answer.fact)):
         raise Permanent("unknown_customer", f"{stripe_customer_id} was not created by this service: link or ignore it")
-    return known.customer_id
 
 
 def adopt(connection: Connection, fact: CustomerFact) -> bool:
