@@ -7,7 +7,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 COVER := $(PY) -m pytest -p no:cacheprovider
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e lint typecheck format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e bench lint typecheck format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and
 e2e: $(READY) ## The whole system over HTTP
 	@echo "==> end-to-end tests"
 	@$(COVER) tests/e2e -q
+
+bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
+	@$(PY) -m tests.bench.events
 
 lint: $(READY) ## ruff, import-linter
 	@echo "==> lint"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,3 +162,25 @@ def _ensure_ttl(endpoint_url: str, table_name: str) -> None:
         client.update_time_to_live(
             TableName=table_name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
         )
+
+
+def start_functions(endpoint_url: str) -> None:
+    """Give each function an event with nothing to do, all at once. Raises LocalStackError for those that fail.
+
+    A package that cannot be imported, or a missing setting, shows here and not in some user's request.
+    """
+    client = session().client("lambda", endpoint_url=endpoint_url, config=_config())
+
+    def failure(function: str) -> str | None:
+        answer = client.invoke(FunctionName=function_name(function), Payload=b'{"Records": []}')
+        return f"  {function}: {answer['Payload'].read().decode()}" if answer.get("FunctionError") else None
+
+    with ThreadPoolExecutor(len(FUNCTIONS)) as pool:
+        failures = [found for found in pool.map(failure, FUNCTIONS) if found is not None]
+    if failures:
+        raise LocalStackError("\n".join(["These functions do not start:", *failures]))
+
+
+def function_name(function: str) -> str:
+    """The deployed name of a folder of `functions/`."""
+    return f"{STACK}-{function.replace('_', '-')}"

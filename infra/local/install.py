@@ -13,12 +13,13 @@ from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.store.migrate import migrate
 from billing.usecases.publish_outbox import Publisher
 from infra.local.console import Progress
-from infra.local.deploy import Deployed, api_url, deploy
+from infra.local.deploy import Deployed, api_url, deploy, start_functions
 from infra.local.double import ensure_webhook_endpoint, new_api_key, redeliver_lost
 from infra.local.kept import Kept, save_kept
 from infra.local.ministack import REGION
 from infra.local.processes import LocalStackError
 from infra.local.seed import PROJECT_ID, ensure_key, seed_project
+from infra.routes import FUNCTIONS
 
 BUS_TIMEOUT = 5.0
 """Seconds for a call to EventBridge."""
@@ -54,6 +55,9 @@ def install(
         parameters = _parameters(kept, places)
         deployed = deploy(places.aws_endpoint_url, parameters, report=tell, dependencies=dependencies)
         tell(deployed.api_url)
+    with progress.step("First start of every function") as tell:
+        start_functions(places.aws_endpoint_url)
+        tell(", ".join(FUNCTIONS))
     _seed(root, kept, places, deployed, progress)
     _check_readiness(deployed, progress)
     return deployed
@@ -71,14 +75,15 @@ def _parameters(kept: Kept, places: Places) -> dict[str, str]:
 
 def _seed(root: Path, kept: Kept, places: Places, deployed: Deployed, progress: Progress) -> None:
     client = connect(kept.stripe_api_key, places.stripe_url)
+    with progress.step("Events that an earlier run may have lost") as tell:
+        # before the catalog makes new ones, which are on their way and not lost
+        tell(f"{redeliver_lost(client, places.stripe_url, places.database_url)} sent again")
     with progress.step("Demo project and catalog") as tell:
         seed_project(_publisher(places, deployed), client)
         kept.project_key = ensure_key(places.database_url, kept.project_key, project_id=PROJECT_ID, name="local")
         kept.admin_key = ensure_key(places.database_url, kept.admin_key, project_id=None, name="local admin")
         save_kept(root, kept)
         tell(PROJECT_ID)
-    with progress.step("Events that an earlier run may have lost") as tell:
-        tell(f"{redeliver_lost(client, places.stripe_url, places.database_url)} sent again")
 
 
 def _publisher(places: Places, deployed: Deployed) -> Publisher:

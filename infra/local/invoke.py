@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from billing.messages.queue import message_of, to_message
-from infra.local.deploy import STACK, session
+from infra.local.deploy import function_name, session
 from infra.local.kept import Stack
 from infra.local.processes import LocalStackError
 from infra.routes import FUNCTIONS
@@ -30,7 +30,7 @@ def invoke(stack: Stack, function: str, event_file: Path) -> str:
         raise LocalStackError(f"There is no sample {event_file}. `ls events/*` shows them; EVENT is a path.")
     event = _event(stack, function, event_file.read_text().replace("PROJECT_KEY", stack.project_key))
     client = session().client("lambda", endpoint_url=stack.aws_endpoint_url)
-    answer = client.invoke(FunctionName=f"{STACK}-{function.replace('_', '-')}", Payload=json.dumps(event).encode())
+    answer = client.invoke(FunctionName=function_name(function), Payload=json.dumps(event).encode())
     payload: Any = json.loads(answer["Payload"].read() or b"null")
     if answer.get("FunctionError"):
         raise LocalStackError(f"{function} failed: {payload.get('errorMessage', payload)}")

@@ -61,6 +61,7 @@ def _started(work_dir: Path, temporary: Path, port: int, keep_fds: Sequence[int]
             env=_environment(chosen, temporary),
             cwd=temporary,
             keep_fds=keep_fds,
+            grace=3.0,  # it has nothing to save
         ) as process:
             aws = Aws(chosen, process)
             try:

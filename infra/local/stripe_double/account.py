@@ -47,6 +47,7 @@ class Account:
         heapq.heapify(self._timetable)
         if "clock" in saved.get("settings", {}):
             self.clock.set(saved["settings"]["clock"])
+        self._saved_settings: Obj = saved.get("settings", {})
         self.settings: Obj = saved.get("settings", {}).get("account", {})
 
     def reset(self) -> None:
@@ -56,8 +57,6 @@ class Account:
                 self._journal.note(space, key, None)
         for name in self._timers:
             self._journal.note("timers", name, None)
-        for name in ("clock", "account"):
-            self._journal.note("settings", name, None)
         self.clock.set({"offset": 0.0, "frozen_at": None})
         self.faults.clear()
         self.requests.clear()
@@ -65,8 +64,11 @@ class Account:
 
     def save(self) -> None:
         """Write down what changed; called at the end of each piece of work, before it is answered."""
-        self._journal.note("settings", "clock", self.clock.reading())
-        self._journal.note("settings", "account", self.settings)
+        settings = {"clock": self.clock.reading(), "account": dict(self.settings)}
+        for name, value in settings.items():
+            if value != self._saved_settings.get(name):
+                self._journal.note("settings", name, value)
+        self._saved_settings = settings
         self._journal.commit()
 
     def close(self) -> None:

@@ -133,6 +133,7 @@ def _perform(account: Account, request: Request) -> Obj:
     tree = decode(request.form)
     foreign = request.headers.get("stripe-version") != API_VERSION
     params: Params = read(route.params, tree, lenient=foreign) if route.params else untyped(tree)
+    routes.check(route, params)
     wanted = params.pop("expand", [])
     found = route.answer(account, params, *ids)
     shown = found if found["object"] == "list" else _shown(account, found)

@@ -6,7 +6,7 @@ Stripe's real retry times cannot be known offline; the double's are those of its
 
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.events import emit, recorded
-from infra.local.stripe_double.objects import coupons, invoices, items
+from infra.local.stripe_double.objects import coupons, invoice_lines, invoices, items
 from infra.local.stripe_double.periods import DAY
 from infra.local.stripe_double.templates import Obj
 
@@ -22,7 +22,7 @@ def draft(account: Account, subscription: Obj, reason: str, lines: list[Obj]) ->
         account,
         subscription["customer"],
         reason,
-        invoices.discounted(account, lines, coupons.live_discounts(account, subscription)),
+        invoice_lines.discounted(account, lines, coupons.live_discounts(account, subscription)),
         collection_method=subscription["collection_method"],
         parent={"type": "subscription_details", "subscription_details": details, "quote_details": None},
     )
@@ -37,14 +37,17 @@ def collect(account: Account, invoice: Obj, method: Obj | None = None) -> bool:
     if invoice["status"] == "draft":
         invoices.finalize(account, invoice)
     if invoices.attempt(account, invoice, method or invoices.method_for(account, invoice)):
-        _paid(account, invoice)
+        _revive(account, invoice)
         return True
-    if invoice["amount_due"] and invoices.intent_of(account, invoice)["status"] != "processing":
+    if invoices.intent_of(account, invoice)["status"] == "processing":
+        _revive(account, invoice)  # Stripe gives delayed methods credit: active until the payment fails
+    else:
         failed(account, invoice)
     return False
 
 
-def _paid(account: Account, invoice: Obj) -> None:
+def _revive(account: Account, invoice: Obj) -> None:
+    """The invoice's subscription is active (again)."""
     subscription = _subscription(account, invoice)
     if subscription and subscription["status"] in {"incomplete", "past_due", "unpaid"}:
         with recorded(account, subscription, "customer.subscription.updated"):
@@ -55,7 +58,7 @@ def _paid(account: Account, invoice: Obj) -> None:
 def arrived(account: Account, invoice: Obj) -> None:
     """A delayed payment of the invoice has succeeded."""
     invoices.mark_paid(account, invoice)
-    _paid(account, invoice)
+    _revive(account, invoice)
 
 
 def failed(account: Account, invoice: Obj) -> None:

@@ -12,9 +12,9 @@ from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.billing import DEFAULT_DUNNING
 from infra.local.stripe_double.delivery import Deliveries, Mode, Rule
 from infra.local.stripe_double.errors import invalid
-from infra.local.stripe_double.events import emit, previous_attributes, queue_delivery
+from infra.local.stripe_double.events import previous_attributes, publish, queue_delivery
 from infra.local.stripe_double.faults import Action, Fault, Moment
-from infra.local.stripe_double.objects import checkout, disputes, methods, portal, refunds
+from infra.local.stripe_double.objects import checkout, checkout_payment, disputes, methods, portal, refunds
 from infra.local.stripe_double.objects.methods import Behaviour
 from infra.local.stripe_double.templates import Obj
 from infra.local.stripe_double.timetable import catch_up, turn
@@ -83,12 +83,12 @@ class Control:
             account.get("checkout.session", session_id)
             delayed = behaviour == "processing"
             method = methods.new_debit(account, {}) if delayed else methods.new_card(account, behaviour)
-            return render(account, checkout.pay(account, session_id, method, email=email))
+            return render(account, checkout_payment.pay(account, session_id, method, email=email))
 
     def settle_checkout(self, session_id: str, *, paid: bool) -> Obj:
         """Decide a delayed payment: `checkout.session.async_payment_succeeded` or `…_failed`."""
         with turn(self._account):
-            return render(self._account, checkout.settle(self._account, session_id, paid=paid))
+            return render(self._account, checkout_payment.settle(self._account, session_id, paid=paid))
 
     def expire_checkout(self, session_id: str) -> Obj:
         with turn(self._account):
@@ -238,13 +238,10 @@ class Control:
 
     def emit_event(self, kind: str, obj: Obj, *, api_version: str | None = None, created: int | None = None) -> Obj:
         """Send an event made up by the test: any type, any object, any shape, any age."""
+        given = {"api_version": api_version, "created": created}
         with turn(self._account):
-            known = self._account.objects.get(obj.get("id", ""))
-            event = emit(self._account, kind, known or next(iter(self._account.objects.values())))
-            event["data"] = {"object": obj}
-            event["api_version"] = api_version or event["api_version"]
-            event["created"] = created or event["created"]
-            return dict(self._account.put(event))
+            fields = {name: value for name, value in given.items() if value is not None}
+            return dict(publish(self._account, kind, {"object": obj}, **fields))
 
     def change_silently(self, object_id: str, fields: Obj) -> Obj:
         """Change an object without any event: what reconciliation must find."""

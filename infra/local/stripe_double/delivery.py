@@ -10,6 +10,7 @@ import http.client
 import random
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from typing import Literal
@@ -26,6 +27,7 @@ _FIRST_RETRY = 0.25  # seconds; doubled each time
 _LONGEST_RETRY = 60.0
 _MOST_ATTEMPTS = 16
 _TIMEOUT = 20.0  # seconds a receiver may take; Stripe gives about as long
+_STOP_WITHIN = 2.0  # seconds for an attempt under way to end when the double stops
 _IDLE_TICK = 1.0  # seconds between looks at what fell due by itself
 
 
@@ -76,7 +78,7 @@ class Deliveries:
             self._stopping = True
             self._account.deliveries_changed.notify_all()
         for thread in self._threads:
-            thread.join(timeout=_TIMEOUT)
+            thread.join(timeout=_STOP_WITHIN)
 
     # ── faults and waiting; callers hold the account's lock ──────────────────────────────────────────────────────
 
@@ -163,8 +165,12 @@ class Deliveries:
 
     def _work(self) -> None:
         sender = _Sender()
-        while (delivery := self._next()) is not None:
-            self._deliver(sender, delivery)
+        while not self._stopping:
+            try:
+                if delivery := self._next():
+                    self._deliver(sender, delivery)
+            except Exception:  # noqa: BLE001  (a fault in what fell due must be seen, and must not end all deliveries)
+                traceback.print_exc()
         sender.close()
 
     def _next(self) -> Obj | None:
@@ -188,9 +194,7 @@ class Deliveries:
         outcome = sender.post(*target) if target else None
         with turn(self._account):
             self._busy -= 1
-            if outcome is None:
-                self._mark(delivery, "abandoned")  # the endpoint or the event is gone
-            else:
+            if delivery["id"] in self._account.deliveries:  # unless the account was reset meanwhile
                 self._record(delivery, outcome)
             self._account.deliveries_changed.notify_all()
 
@@ -201,7 +205,10 @@ class Deliveries:
             return None
         return endpoint["url"], body(event), self._account.facts_of(endpoint["id"])["secret"]
 
-    def _record(self, delivery: Obj, outcome: Obj) -> None:
+    def _record(self, delivery: Obj, outcome: Obj | None) -> None:
+        if outcome is None:
+            self._mark(delivery, "abandoned")  # the endpoint or the event is gone
+            return
         attempts = delivery["attempts"]
         attempts.append({"at": self._account.clock.now(), **outcome})
         if outcome["status"] is not None and 200 <= outcome["status"] < 300:

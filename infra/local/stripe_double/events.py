@@ -13,16 +13,15 @@ API_VERSION = "2026-10-28.endive"
 
 def emit(account: Account, kind: str, obj: Obj, previous: Obj | None = None) -> Obj:
     """Record the event `kind` with the object's state now; one delivery per enabled endpoint that listens to it."""
-    endpoints = [e for e in account.table("webhook_endpoint").values() if _listens(e, kind)]
     data = {"object": render(account, obj)} | ({"previous_attributes": previous} if previous is not None else {})
-    event = account.create(
-        "event",
-        api_version=API_VERSION,
-        data=data,
-        pending_webhooks=len(endpoints),
-        request=dict(account.current_request),
-        type=kind,
-    )
+    return publish(account, kind, data)
+
+
+def publish(account: Account, kind: str, data: Obj, **fields: object) -> Obj:
+    """Record an event with `data` as it stands and queue its deliveries; `fields` replace the event's own."""
+    endpoints = [e for e in account.table("webhook_endpoint").values() if _listens(e, kind)]
+    usual = {"api_version": API_VERSION, "request": dict(account.current_request)}
+    event = account.create("event", **{**usual, **fields}, data=data, pending_webhooks=len(endpoints), type=kind)
     for endpoint in endpoints:
         queue_delivery(account, event, endpoint)
     return event

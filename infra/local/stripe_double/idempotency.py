@@ -30,23 +30,27 @@ def begin(account: Account, key: str | None, fingerprint: str) -> Obj | None:
         if entry is None:
             account.idempotency[key] = {"of": digest, "at": account.clock.now(), "answer": None}
             return None
-        if entry["of"] != digest:
-            raise StripeFault(
-                400,
-                "idempotency_error",
-                "Keys for idempotent requests can only be used with the same parameters they were first used with. "
-                f"Try using a key other than '{key}' if you meant to execute a different request.",
-            )
-        if entry["answer"] is None:
-            raise StripeFault(
-                409,
-                "idempotency_error",
-                "There is currently another in-progress request using this Stripe Idempotent Key (that probably means "
-                "you submitted twice, and the other request is still going through).",
-                code="idempotency_key_in_use",
-            )
-        answer: Obj = entry["answer"]
-        return answer
+        return _known_answer(key, digest, entry)
+
+
+def _known_answer(key: str, digest: str, entry: Obj) -> Obj:
+    if entry["of"] != digest:
+        raise StripeFault(
+            400,
+            "idempotency_error",
+            "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+            f"Try using a key other than '{key}' if you meant to execute a different request.",
+        )
+    if entry["answer"] is None:
+        raise StripeFault(
+            409,
+            "idempotency_error",
+            "There is currently another in-progress request using this Stripe Idempotent Key (that probably means "
+            "you submitted twice, and the other request is still going through).",
+            code="idempotency_key_in_use",
+        )
+    answer: Obj = entry["answer"]
+    return answer
 
 
 def end(account: Account, key: str | None, answer: Obj | None) -> None:

@@ -3,7 +3,7 @@
 from infra.local.stripe_double import billing
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.events import emit, recorded
-from infra.local.stripe_double.objects import invoices, methods
+from infra.local.stripe_double.objects import invoice_lines, invoices, methods
 from infra.local.stripe_double.periods import DAY, next_boundary
 from infra.local.stripe_double.templates import Obj
 from infra.local.stripe_double.views import items_of
@@ -30,7 +30,7 @@ def schedule(account: Account, subscription: Obj) -> None:
 def begin(account: Account, subscription: Obj, extra_lines: list[Obj], method: Obj | None, *, collect: bool) -> None:
     """The first invoice: paid at once if it can be; else the subscription stays incomplete for 23 hours."""
     trial = subscription["status"] == "trialing"
-    lines = [invoices.line_for_item(account, i, trial=trial) for i in items_of(account, subscription["id"])]
+    lines = [invoice_lines.line_for_item(account, i, trial=trial) for i in items_of(account, subscription["id"])]
     invoice = billing.draft(account, subscription, "subscription_create", lines + extra_lines)
     schedule(account, subscription)
     emit(account, "customer.subscription.created", subscription)
@@ -80,13 +80,13 @@ def _pause(account: Account, subscription: Obj) -> None:
     billing.stop_timers(account, subscription)
     now = account.clock.now()
     why = {"type": "trial_end_without_payment_method"}
-    subscription.update(
-        status="paused",
-        trial_end=min(subscription["trial_end"], now),
-        status_details={"paused": {"type": "subscription", "subscription": why, "transitioned_at": now}},
-    )
-    account.put(subscription)
-    emit(account, "customer.subscription.paused", subscription, {"status": "trialing"})
+    with recorded(account, subscription, "customer.subscription.updated"):
+        subscription.update(
+            status="paused",
+            trial_end=min(subscription["trial_end"], now),
+            status_details={"paused": {"type": "subscription", "subscription": why, "transitioned_at": now}},
+        )
+    emit(account, "customer.subscription.paused", subscription)
 
 
 def _renew(account: Account, subscription: Obj) -> None:
@@ -95,7 +95,7 @@ def _renew(account: Account, subscription: Obj) -> None:
         start_period(account, subscription, period_end(account, subscription))
         if subscription["status"] == "trialing":
             subscription["status"] = "active"
-        lines = [invoices.line_for_item(account, item) for item in items_of(account, subscription["id"])]
+        lines = [invoice_lines.line_for_item(account, item) for item in items_of(account, subscription["id"])]
         invoice = billing.draft(account, subscription, "subscription_cycle", lines)
     schedule(account, subscription)
     if subscription["status"] == "unpaid" or _held_back(account, subscription, invoice):
@@ -142,9 +142,9 @@ def resume(account: Account, subscription: Obj, *, anew: bool) -> None:
     """Paused → active, with an invoice to be paid now; `anew` starts a new period, else the old one goes on."""
     if anew or period_end(account, subscription) <= account.clock.now():
         restart_period(account, subscription)
-    subscription.update(status="active", status_details=None)
-    account.put(subscription)
+    with recorded(account, subscription, "customer.subscription.updated"):
+        subscription.update(status="active", status_details=None)
     schedule(account, subscription)
-    emit(account, "customer.subscription.resumed", subscription, {"status": "paused"})
-    lines = [invoices.line_for_item(account, item) for item in items_of(account, subscription["id"])]
+    emit(account, "customer.subscription.resumed", subscription)
+    lines = [invoice_lines.line_for_item(account, item) for item in items_of(account, subscription["id"])]
     billing.collect(account, billing.draft(account, subscription, "subscription_update", lines))

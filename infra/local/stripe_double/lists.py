@@ -42,12 +42,10 @@ def _position(account: Account, entries: list[Obj], cursor: str, param: str) -> 
         if entry["id"] == cursor:
             return index
     cursor_object = account.objects.get(cursor)
-    if cursor_object is None or not entries:
-        if cursor_object is not None:
-            return 0
+    if cursor_object is None:
         raise missing(entries[0]["object"] if entries else "object", cursor, param=param)
     ages = {object_id: age for age, object_id in enumerate(account.table(cursor_object["object"]))}
-    newer = sum(ages[entry["id"]] > ages[cursor] for entry in entries)
+    newer = sum(ages.get(entry["id"], -1) > ages[cursor] for entry in entries)
     return newer if param == "ending_before" else newer - 1
 
 

@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infra.local.stripe_double.errors import StripeFault
+from infra.local.stripe_double.errors import StripeFault, invalid
 from infra.local.stripe_double.ids import KINDS
 from infra.local.stripe_double.objects import (
     catalog,
     changes,
     checkout,
+    checkout_payment,
     coupons,
     customer_deletion,
     customers,
@@ -24,6 +25,7 @@ from infra.local.stripe_double.objects import (
     subscriptions,
     webhooks,
 )
+from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.schemas import object_fields, params_fields
 from infra.local.stripe_double.templates import Obj
 
@@ -44,6 +46,44 @@ class Route:
             return None
         found = re.fullmatch(self.path.replace("{}", "([^/]+)"), path)
         return found.groups() if found else None
+
+
+def check(route: Route, params: Params) -> None:
+    """StripeFault 400 for a parameter that the double would have to ignore: it says so instead."""
+    for name in _NOT_HONOURED.get(route.params or "", ()):
+        if params.get(name):
+            raise invalid(f"The Stripe double does not honour the parameter {name}: leave it out.", param=name)
+
+
+_ABOUT_MONEY = ("application_fee_percent", "on_behalf_of", "transfer_data", "billing_schedules", "billing_thresholds")
+# What changes the outcome in real Stripe and nothing here. Parameters without such weight are taken and forgotten.
+_NOT_HONOURED: dict[str, tuple[str, ...]] = {
+    "SubscriptionCreateParams": (
+        *_ABOUT_MONEY,
+        "add_invoice_items",
+        "backdate_start_date",
+        "billing_cycle_anchor",
+        "billing_cycle_anchor_config",
+        "customer_account",
+        "pending_invoice_item_interval",
+    ),
+    "SubscriptionUpdateParams": (
+        *_ABOUT_MONEY,
+        "add_invoice_items",
+        "pending_invoice_item_interval",
+        "proration_date",
+    ),
+    "SubscriptionCancelParams": ("invoice_now", "prorate"),
+    "checkout.SessionCreateParams": (
+        "after_expiration",
+        "customer_account",
+        "invoice_creation",
+        "optional_items",
+        "shipping_options",
+    ),
+    "billing_portal.SessionCreateParams": ("customer_account", "on_behalf_of"),
+    "RefundCreateParams": ("customer", "origin", "refund_application_fee", "reverse_transfer"),
+}
 
 
 def find(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
@@ -139,7 +179,7 @@ ROUTES: list[Route] = [
     ),
     # The hosted page's own calls, which Stripe's CLI makes in place of a browser.
     _action("/v1/payment_pages/{}", checkout.retrieve, None, "GET"),
-    _action("/v1/payment_pages/{}/confirm", checkout.confirm, None),
+    _action("/v1/payment_pages/{}/confirm", checkout_payment.confirm, None),
     *_resource("/v1/billing_portal/sessions", "billing_portal.Session", create=portal.create_session),
     *_resource(
         "/v1/billing_portal/configurations",

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 from infra.local.stripe_double import billing, lifecycle
 from infra.local.stripe_double.account import Account
-from infra.local.stripe_double.objects import checkout
+from infra.local.stripe_double.objects import checkout, checkout_payment
 
 _JOBS: dict[str, Callable[[Account, str], None]] = {
     "cancel": lifecycle.cancel,
     "cycle": lifecycle.cycle,
-    "decide_payment": checkout.decide_by_time,
+    "decide_payment": checkout_payment.decide_by_time,
     "expire_incomplete": billing.expire_incomplete,
     "expire_session": checkout.expire_by_time,
     "finalize_invoice": billing.finalize_and_collect,

@@ -6,6 +6,7 @@ A check that hits never imports this module: it brings psycopg with it.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TypeVar
 
 from billing.cache import entitlements as cached
 from billing.cache.client import Client
@@ -14,6 +15,9 @@ from billing.errors import Refused, Transient
 from billing.store.connection import transaction
 from billing.store.keys import ApiKey, find_key
 from billing.store.snapshots import snapshot_of
+
+
+T = TypeVar("T")
 
 
 def refill_key(database_url: str, cache: Client, digest: bytes, now: datetime) -> KeyRecord | None:
@@ -28,8 +32,8 @@ def refill_key(database_url: str, cache: Client, digest: bytes, now: datetime) -
     record = record_of(key, now)
     try:
         return cached.put_key(cache, record, refill=True) or record
-    except Transient:
-        return record
+    except Transient as fault:
+        return _despite(fault, record)
 
 
 def refill_snapshot(database_url: str, cache: Client, project_id: str, user_id: str, now: datetime) -> SnapshotItem:
@@ -41,8 +45,15 @@ def refill_snapshot(database_url: str, cache: Client, project_id: str, user_id: 
     item = SnapshotItem.of(snapshot, now)
     try:
         return cached.put_snapshot(cache, item, refill=True) or item
-    except Transient:
-        return item
+    except Transient as fault:
+        return _despite(fault, item)
+
+
+def _despite(fault: Transient, answer: T) -> T:
+    """A cache that cannot be written is passed by; one that holds something newer, which we cannot read, is not."""
+    if fault.code == "unreadable_newer":
+        raise fault
+    return answer
 
 
 def record_of(key: ApiKey, now: datetime) -> KeyRecord:

@@ -171,3 +171,18 @@ def test_an_event_holds_the_state_of_its_moment(
     assert told["customer.subscription.created"]["object"]["status"] == "incomplete"
     assert told["customer.subscription.updated"]["object"]["status"] == "active"
     assert told["customer.subscription.updated"]["previous_attributes"] == {"status": "incomplete"}
+
+
+@pytest.mark.parametrize(("paid", "status"), [(True, "active"), (False, "past_due")])
+def test_a_subscription_by_debit_is_active_until_the_debit_fails(
+    client: stripe.StripeClient, double: StripeDouble, shop: Shop, paid: bool, status: str
+) -> None:
+    session = open_checkout(client, shop.monthly)
+    done = double.control.pay_checkout_later(session.id)
+    assert (done["payment_status"], client.v1.subscriptions.retrieve(done["subscription"]).status) == (
+        "unpaid",
+        "active",
+    )
+    double.control.advance_clock(advance_seconds=3 * DAY)
+    double.control.settle_checkout(session.id, paid=paid)
+    assert client.v1.subscriptions.retrieve(done["subscription"]).status == status

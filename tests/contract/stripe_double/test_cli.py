@@ -77,7 +77,7 @@ def cli() -> Path:
         pytest.skip("npm is not installed: the Stripe CLI cannot be fetched")
     found = sorted(CACHE.glob("node_modules/@stripe/cli-*/bin/stripe*"))
     if not found:
-        print(f"installing {PACKAGE} into {CACHE}")
+        print(f"installing {PACKAGE} into {CACHE}")  # noqa: T201  (progress)
         CACHE.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "HOME": str(CACHE)}
         command = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", PACKAGE]

@@ -304,3 +304,10 @@ def test_events_are_found_by_type_and_kept_for_30_days(
     assert client.v1.events.list().data == []
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.events.retrieve(created[0].id)
+
+
+def test_a_parameter_that_would_be_ignored_is_refused(client: stripe.StripeClient, shop: Shop) -> None:
+    customer = client.v1.customers.create({"payment_method": "pm_card_visa"}).id
+    wanted: Any = {"customer": customer, "items": [{"price": shop.monthly}], "billing_cycle_anchor": 1}
+    with pytest.raises(stripe.InvalidRequestError, match="does not honour"):
+        client.v1.subscriptions.create(wanted)

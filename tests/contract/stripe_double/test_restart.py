@@ -24,9 +24,11 @@ def process(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The double as a process: it, and its URL."""
     command = [sys.executable, "-m", "infra.local.stripe_double", "--port", "0", "--state", str(state)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        yield running, running.stdout.readline().split()[3]
-        running.kill()
+        try:
+            assert running.stdout is not None
+            yield running, running.stdout.readline().split()[3]
+        finally:
+            running.kill()
 
 
 def connect(url: str) -> stripe.StripeClient:
@@ -49,7 +51,7 @@ def test_a_killed_double_comes_back_with_all_it_had_answered(tmp_path: Path) -> 
     with process(state) as (running, url):
         client = connect(url)
         customers = [client.v1.customers.create({"name": str(n)}, {"idempotency_key": f"k{n}"}).id for n in range(5)]
-        now = control(url, "clock", advance_seconds=DAY)["now"]
+        now = control(url, "clock", advance_seconds=3600)["now"]
         running.send_signal(signal.SIGKILL)
         running.wait()
     with process(state) as (_, url):

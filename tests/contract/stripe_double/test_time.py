@@ -77,9 +77,15 @@ def test_after_its_trial_a_subscription_is_active_and_billed(
     assert (now.status, client.v1.invoices.retrieve(str(now.latest_invoice)).amount_paid) == ("active", 1200)
 
 
-@pytest.mark.parametrize(("behavior", "status"), [("pause", "paused"), ("cancel", "canceled")])
+@pytest.mark.parametrize(
+    ("behavior", "status", "event"),
+    [
+        ("pause", "paused", "customer.subscription.paused"),
+        ("cancel", "canceled", "customer.subscription.deleted"),
+    ],
+)
 def test_a_trial_without_a_card_ends_as_its_settings_say(
-    client: stripe.StripeClient, double: StripeDouble, shop: Shop, behavior: Any, status: str
+    client: stripe.StripeClient, double: StripeDouble, shop: Shop, behavior: Any, status: str, event: str
 ) -> None:
     customer = client.v1.customers.create({"email": "ada@example.com"}).id
     subscription = client.v1.subscriptions.create(
@@ -92,6 +98,7 @@ def test_a_trial_without_a_card_ends_as_its_settings_say(
     )
     double.control.advance_clock(advance_seconds=8 * DAY)
     assert client.v1.subscriptions.retrieve(subscription.id).status == status
+    assert client.v1.events.list({"limit": 1}).data[0].type == event
 
 
 def test_a_paused_subscription_resumes_with_an_invoice(

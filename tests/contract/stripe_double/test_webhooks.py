@@ -108,7 +108,7 @@ def test_duplicated_events_arrive_more_than_once(
 
 
 def test_a_delayed_event_is_overtaken(client: stripe.StripeClient, double: StripeDouble, receiver: Receiver) -> None:
-    double.control.script_deliveries("delay", times=1, seconds=0.3)
+    double.control.script_deliveries("delay", times=1, seconds=1)
     name_customers(client, "Ada", "Bob")
     assert double.control.wait_for_deliveries()
     assert heard(receiver) == ["Bob", "Ada"]

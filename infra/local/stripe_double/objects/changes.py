@@ -7,7 +7,7 @@ from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import invalid
 from infra.local.stripe_double.events import recorded
 from infra.local.stripe_double.money import amount_of, share
-from infra.local.stripe_double.objects import invoices, items
+from infra.local.stripe_double.objects import invoice_lines, items
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.templates import Obj
@@ -80,13 +80,13 @@ def _prorate(account: Account, subscription: Obj, changed: list[Obj], *, credit:
         amount = share(amount_of(price, quantity), max(end - now, 0), end - start)
         name = account.objects[price["product"]]["name"]
         day = datetime.fromtimestamp(now, UTC).strftime("%d %b %Y")
-        line = invoices.line(
+        line = invoice_lines.line(
             account,
             price,
             quantity,
             amount=-amount if credit else amount,
             period={"start": now, "end": end},
-            parent=invoices.item_parent(item, proration=True),
+            parent=invoice_lines.item_parent(item, proration=True),
             text=f"{'Unused' if credit else 'Remaining'} time on {quantity} × {name} after {day}",  # noqa: RUF001
         )
         items.put_aside(account, subscription["customer"], line, subscription_id=subscription["id"])
@@ -94,7 +94,7 @@ def _prorate(account: Account, subscription: Obj, changed: list[Obj], *, credit:
 
 def _bill_in_full(account: Account, subscription: Obj) -> None:
     for item in items_of(account, subscription["id"]):
-        line = invoices.line_for_item(account, item)
+        line = invoice_lines.line_for_item(account, item)
         items.put_aside(account, subscription["customer"], line, subscription_id=subscription["id"])
 
 

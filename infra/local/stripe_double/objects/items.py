@@ -5,7 +5,7 @@ from infra.local.stripe_double.errors import invalid
 from infra.local.stripe_double.events import emit
 from infra.local.stripe_double.lists import listing, page
 from infra.local.stripe_double.money import amount_of
-from infra.local.stripe_double.objects import catalog, invoices
+from infra.local.stripe_double.objects import catalog, invoice_lines
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.templates import Obj
@@ -140,7 +140,7 @@ def create_invoice_item(account: Account, params: Params) -> Obj:
     else:
         price = _loose_price(account, params)
     quantity = params.get("quantity", 1)
-    line = invoices.line(
+    line = invoice_lines.line(
         account,
         price,
         quantity,

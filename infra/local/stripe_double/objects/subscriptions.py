@@ -65,9 +65,7 @@ def start(
 
     `terms` are parameters of `subscriptions.create`; `collect` tries to have the invoice paid now.
     """
-    changes.require_one_interval([price for price, _ in wanted])
-    for discount in terms.get("discounts") or []:
-        account.get("coupon", discount.get("coupon", ""), param="discounts[0][coupon]")
+    _check(account, wanted, terms)
     now = account.clock.now()
     trial_end = _trial_end(account, terms)
     recurring = wanted[0][0]["recurring"]
@@ -85,6 +83,13 @@ def start(
     _settle_currency(account, customer, subscription["currency"])
     lifecycle.begin(account, subscription, extra_lines or [], method, collect=collect)
     return subscription
+
+
+def _check(account: Account, wanted: list[tuple[Obj, Params]], terms: Params) -> None:
+    """Refuse now what would fail half way."""
+    changes.require_one_interval([price for price, _ in wanted])
+    for discount in terms.get("discounts") or []:
+        account.get("coupon", discount.get("coupon", ""), param="discounts[0][coupon]")
 
 
 def _trial_end(account: Account, terms: Params) -> int | None:

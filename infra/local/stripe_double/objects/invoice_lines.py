@@ -1,0 +1,70 @@
+"""Invoice lines: what they bill, and what discounts take off them."""
+
+from infra.local.stripe_double.account import Account
+from infra.local.stripe_double.money import amount_of, written
+from infra.local.stripe_double.objects import coupons
+from infra.local.stripe_double.templates import Obj, new
+
+
+def line(account: Account, price: Obj, quantity: int, *, amount: int, period: Obj, parent: Obj, text: str) -> Obj:
+    """An invoice line for a price (as stored); `amount` before discounts."""
+    return new(
+        "line_item",
+        id=account.ids.new("line_item"),
+        amount=amount,
+        currency=price["currency"],
+        description=text,
+        discount_amounts=[],
+        discountable=True,
+        parent=parent,
+        period=period,
+        pretax_credit_amounts=[],
+        pricing={
+            "type": "price_details",
+            "price_details": {"price": price["id"], "product": price["product"]},
+            "unit_amount_decimal": price["unit_amount_decimal"],
+        },
+        quantity=quantity,
+        quantity_decimal=str(quantity),
+        subtotal=amount,
+        taxes=[],
+    )
+
+
+def line_for_item(account: Account, item: Obj, *, trial: bool = False) -> Obj:
+    """The line for a subscription item's present period; nothing to pay in a trial."""
+    price = account.objects[item["price"]]
+    product = account.objects[price["product"]]["name"]
+    quantity = item.get("quantity") or 1
+    every = price["recurring"]["interval"]
+    text = f"{quantity} × {product} (at {written(amount_of(price, 1), price['currency'])} / {every})"  # noqa: RUF001
+    return line(
+        account,
+        price,
+        quantity,
+        amount=0 if trial else amount_of(price, quantity),
+        period={"start": item["current_period_start"], "end": item["current_period_end"]},
+        parent=item_parent(item),
+        text=f"Trial period for {product}" if trial else text,
+    )
+
+
+def item_parent(item: Obj, *, proration: bool = False) -> Obj:
+    details = {
+        "invoice_item": None,
+        "proration": proration,
+        "proration_details": {"credited_items": None},
+        "subscription": item["subscription"],
+        "subscription_item": item["id"],
+    }
+    return {"type": "subscription_item_details", "subscription_item_details": details, "invoice_item_details": None}
+
+
+def discounted(account: Account, lines: list[Obj], discounts: list[Obj]) -> list[Obj]:
+    """The lines with what the discounts take off each. An amount_off coupon counts once, over all lines."""
+    for entry in lines:
+        if entry["amount"] > 0:
+            entry["discount_amounts"] = coupons.taken_off(account, discounts, entry["amount"])
+            entry["discounts"] = [discount["id"] for discount in discounts]
+            discounts = [d for d in discounts if account.facts_of(d["id"])["coupon"]["percent_off"] is not None]
+    return lines
