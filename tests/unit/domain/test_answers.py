@@ -86,6 +86,12 @@ def test_the_list_names_every_feature_held_with_value_end_and_sources() -> None:
     }
 
 
+def test_the_list_is_in_the_order_of_the_codes_however_the_catalog_came() -> None:
+    held = [a_grant(id=code, feature=code, value=1) for code in ("theme", "credits", "seats")]
+
+    assert [e["feature"] for e in listed(a_snapshot(*held), START)] == ["credits", "seats", "theme"]
+
+
 def test_the_list_is_empty_for_a_user_who_holds_nothing() -> None:
     assert listed(a_snapshot(), START) == []
 

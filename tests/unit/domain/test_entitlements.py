@@ -163,6 +163,24 @@ def test_a_config_that_changes_from_true_to_one_has_changed() -> None:
     assert decided([first, then], NOON, code="theme").valid_to == NOON + DAY
 
 
+def test_a_config_whose_members_merely_change_places_has_not_changed() -> None:
+    first = a_grant(id="a", feature="theme", value={"ink": 1, "paper": 2}, priority=1, valid_to=NOON + DAY)
+    then = a_grant(id="b", feature="theme", value={"paper": 2, "ink": 1})
+
+    assert decided([first, then], NOON, code="theme").valid_to == FOREVER
+
+
+@pytest.mark.parametrize("code", ["seats", "credits"])
+@pytest.mark.parametrize("left_over", [True, "dark", None, 1.5])
+def test_a_value_left_from_a_time_of_another_type_counts_as_zero_for_a_limit(code: str, left_over: object) -> None:
+    given = a_catalog({"prod_pro": (Benefit(code, left_over),), "prod_life": (Benefit(code, 5),)})
+
+    alone, beside = decided(an_item(), NOON, given, code), decided([an_item(), a_purchase()], NOON, given, code)
+
+    assert (alone.value, type(alone.value)) == (0, int)
+    assert beside.value == 5
+
+
 @pytest.mark.parametrize(
     ("held", "reason"),
     [
@@ -260,6 +278,10 @@ def test_boundaries_are_the_later_edges_of_sources_and_denials_in_order() -> Non
     assert boundaries(state, NOON - TICK) == [NOON, NOON + DAY, NOON + 2 * DAY, NOON + 3 * DAY]
     assert boundaries(state, NOON) == [NOON + DAY, NOON + 2 * DAY, NOON + 3 * DAY]
     assert boundaries(state, NOON + 3 * DAY) == []
+
+
+def test_the_end_of_time_is_no_boundary() -> None:
+    assert boundaries(states_of([a_purchase()], a_catalog())["export"], START - DAY) == [START]
 
 
 def test_every_feature_of_the_catalog_has_a_state_held_or_not() -> None:

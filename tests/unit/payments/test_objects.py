@@ -176,7 +176,7 @@ def test_a_foreign_event_of_another_type_is_not_fetched(double: StripeDouble, st
     assert double.control.requests() == []
 
 
-@pytest.mark.parametrize(("object_type", "object_id"), [("subscription", None), ("charge", "ch_1"), (None, "x")])
+@pytest.mark.parametrize(("object_type", "object_id"), [("subscription", None), ("review", "prv_1"), (None, "x")])
 def test_a_foreign_event_about_nothing_we_know_is_an_unknown_shape(
     stripe: StripeClient, object_type: str | None, object_id: str | None
 ) -> None:
