@@ -9,7 +9,7 @@ COVER := $(PY) -m pytest -p no:cacheprovider
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package))
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e bench lint typecheck format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e bench lint typecheck docs format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ lint: $(READY) ## ruff, import-linter
 typecheck: $(READY) ## mypy --strict
 	@echo "==> types"
 	@.venv/bin/mypy
+
+docs: $(READY) ## Write the pages that are generated from code (docs/errors.md)
+	@$(PY) -c "from billing.http.problems import reference; print(*reference(), sep='\n')" > docs/errors.md
 
 format: $(READY) ## Format and mend what ruff can
 	@.venv/bin/ruff check --quiet --fix . || true

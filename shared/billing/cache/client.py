@@ -23,9 +23,7 @@ WRITE_TIMEOUT = 2.0
 """Seconds for a whole put."""
 
 _FIRST_PAUSE = 0.005
-_MOST_KEYS = 100
-"""Of one BatchGetItem, by DynamoDB's own limit."""
-
+_MOST_KEYS = 100  # of one BatchGetItem: DynamoDB's own limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def connect(table: str, breaker: Breaker | None = None, environ: Mapping[str, st
 def batch_get(
     client: Client, pks: Sequence[str], projection: str | None = None, names: Mapping[str, str] | None = None
 ) -> dict[str, Item]:
-    """The items that exist, by pk, read consistently: up to 100 distinct pks in one round trip, more in as many as needed.
+    """The items that exist, by pk, read consistently: each 100 distinct pks are one round trip.
 
     An absent pk has no item: a throttled read is not absence. `UnprocessedKeys` are asked for again until the time is
     over. Raises Transient.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +40,14 @@ class Found:
     snapshot: Glimpse | None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundMany:
+    """What the table held of many: `snapshots` by (user_id, feature), without those absent or unreadable."""
+
+    key: KeyRecord | None
+    snapshots: Mapping[tuple[str, str], Glimpse]
+
+
 def read(client: Client, digest: bytes, tag: str, user_id: str, feature: str | None) -> Found:
     """The key's record and as much of the snapshot as the question needs: of `feature`, or (None) of all.
 
@@ -53,6 +62,27 @@ def read(client: Client, digest: bytes, tag: str, user_id: str, feature: str | N
     return Found(
         None if found_key is None else key_from_item(found_key),
         None if found_snapshot is None else glimpse(found_snapshot, feature),
+    )
+
+
+def read_many(client: Client, digest: bytes, tag: str, pairs: Iterable[tuple[str, str]]) -> FoundMany:
+    """The key's record and, for each (user_id, feature), as much of the user's snapshot as that needs.
+
+    One round trip for up to 99 users. Raises Transient.
+    """
+    asked = dict.fromkeys(pairs)
+    key, owners = key_pk(digest), {user_id: snapshot_pk(tag, user_id) for user_id, _ in asked}
+    aliases = {f"#k{place}": feature for place, feature in enumerate(sorted({feature for _, feature in asked}))}
+    projection = ",".join(["pk", *_NAMES, *(f"#k.{alias}" for alias in aliases)])
+    items = batch_get(client, (key, *owners.values()), projection, {**_NAMES, "#k": "k", **aliases})
+    glimpses = {
+        (user_id, feature): glimpse(items[owners[user_id]], feature)
+        for user_id, feature in asked
+        if owners[user_id] in items
+    }
+    return FoundMany(
+        key_from_item(items[key]) if key in items else None,
+        {pair: seen for pair, seen in glimpses.items() if seen is not None},
     )
 
 
@@ -107,4 +137,4 @@ def _claim(client: Client, pk: str, fresh_until: datetime, now: datetime) -> boo
 
 def _unreadable() -> Transient:
     """A newer release wrote it between our read of the store and our put: answering with ours would go back in time."""
-    return Transient("unavailable", "A newer answer was being written. Try again.")
+    return Transient("unreadable_newer", "A newer answer was being written. Try again.")

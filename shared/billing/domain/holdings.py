@@ -97,5 +97,6 @@ def _written(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(kind: type[Any], members: dict[str, Any]) -> dict[str, Any]:
-    dated = {field.name for field in fields(kind) if "datetime" in str(field.type)}
-    return {k: parse_rfc3339(v) if k in dated else v for k, v in members.items()}
+    known = {field.name: "datetime" in str(field.type) for field in fields(kind)}
+    # a member of a later release is passed over, so that a rollback can still read what that release wrote
+    return {k: parse_rfc3339(v) if known[k] else v for k, v in members.items() if k in known}

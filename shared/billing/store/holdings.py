@@ -16,21 +16,25 @@ from billing.store.connection import Connection
 
 CauseKind = Literal["event", "sync", "grant", "run"]
 
-# One statement, so one round trip and one instant. Past due since: the first failure of the invoice that is due now.
-# `paid_at` of a subscription is its last payment: a loss before it is made good.
+# One statement, so one round trip and one instant. Past due since: the first failure after the last payment, so that
+# dunning which never ends does not start a new grace every period. A loss before the last payment is made good.
 _HELD = """
 SELECT c.holdings,
   (SELECT COALESCE(jsonb_agg(to_jsonb(held) ORDER BY held.id), '[]') FROM (
      SELECT i.id, s.id AS subscription_id, i.price_id, r.product_id, i.quantity, s.status, s.start_at AS start,
             i.period_start, i.period_end, s.cancel_at, s.cancel_at_period_end, s.ended_at,
-            CASE WHEN s.status = 'past_due' THEN v.first_failed_at END AS past_due_since,
+            CASE WHEN s.status = 'past_due' THEN (
+              SELECT min(f.first_failed_at) FROM invoices AS f
+              WHERE f.subscription_id = s.id AND f.paid_at IS NULL
+                AND f.first_failed_at > COALESCE(
+                  (SELECT max(q.paid_at) FROM invoices AS q WHERE q.subscription_id = s.id), '-infinity')
+            ) END AS past_due_since,
             k.deleted_at AS customer_deleted_at, s.observed_event AS event, s.latest_invoice_id,
             (SELECT max(paid.paid_at) FROM invoices AS paid WHERE paid.subscription_id = s.id) AS last_paid_at
      FROM stripe_customers AS k
      JOIN subscriptions AS s ON s.stripe_customer_id = k.id
      JOIN subscription_items AS i ON i.subscription_id = s.id
      JOIN prices AS r ON r.id = i.price_id
-     LEFT JOIN invoices AS v ON v.id = s.latest_invoice_id
      WHERE k.customer_id = c.id) AS held),
   (SELECT COALESCE(jsonb_agg(to_jsonb(held) ORDER BY held.id), '[]') FROM (
      SELECT p.session_id || '/' || p.line_item_id AS id, p.session_id, p.price_id, r.product_id, p.quantity, p.paid_at,

@@ -16,7 +16,6 @@ from billing.store.connection import transaction
 from billing.store.keys import ApiKey, find_key
 from billing.store.snapshots import snapshot_of
 
-
 T = TypeVar("T")
 
 

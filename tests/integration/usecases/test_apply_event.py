@@ -393,3 +393,19 @@ def test_while_stripe_is_down_nothing_is_half_done_and_the_next_try_settles_it(s
     shop.double.control.clear_faults()
     shop.apply([completed])
     assert shop.check("ann", "badge")["allowed"]
+
+
+def test_dunning_that_never_ends_gives_no_new_grace_every_period(shop: Shop) -> None:
+    shop.double.control.set_dunning(then="past_due")
+    shop.buy("ann", "pro_monthly")
+    history = shop.events()
+    shop.double.control.set_card(shop.customer("ann"), "decline")
+    for _ in range(3):
+        shop.double.control.advance_clock(advance_seconds=20 * DAY)
+        history += shop.events()
+    shop.double.control.advance_clock(advance_seconds=5 * DAY)
+
+    shop.apply(history + shop.events())
+
+    assert shop.rows("SELECT status FROM subscriptions") == [("past_due",)]
+    assert shop.check("ann", "export")["reason"] == "past_due_grace_ended"

@@ -43,3 +43,9 @@ def test_a_value_that_looks_like_a_date_stays_text() -> None:
     grant = a_grant(feature="theme", value="2026-01-01T00:00:00Z")
 
     assert from_json(to_json(grant)) == grant
+
+
+def test_a_member_of_a_later_release_is_passed_over() -> None:
+    """So that a rollback can still read what that release wrote."""
+    purchase = a_purchase()
+    assert from_json({**to_json(purchase), "invented_later": {"x": 1}}) == purchase

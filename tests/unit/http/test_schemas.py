@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from billing.errors import Refused
-from billing.http.schemas import CheckoutBody, PortalBody, checked, lines_of, pointer
+from billing.http.body import pointer
+from billing.http.schemas import CheckoutBody, PortalBody, checked, lines_of
 
 GOOD: dict[str, Any] = {
     "user_id": "u-1",

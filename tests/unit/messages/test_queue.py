@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.errors import Permanent
-from billing.messages.queue import MAX_BODY, Accepted, Pointer, Unreadable, from_message, message_of, to_message
+from billing.errors import Permanent, Transient
+from billing.messages.queue import (
+    MAX_BODY,
+    Accepted,
+    Pointer,
+    Unreadable,
+    from_message,
+    message_of,
+    send,
+    to_message,
+)
+from billing.runtime.aws import SQS, AwsClient
+from tests.support.scripted_http import Step, reply, scripted
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 SQS_LIMIT = 1_048_576
@@ -79,3 +90,17 @@ def test_the_envelope_is_as_agreed_with_the_worker() -> None:
         "received_at": "2026-11-23T12:00:00.123456Z",
         "body_b64": base64.b64encode(b"{}").decode(),
     }
+
+
+@pytest.mark.parametrize(
+    ("step", "fails"), [(reply(b'{"MessageId":"1"}'), False), (reply(b'{"__type":"AccessDenied"}', 403), True)]
+)
+def test_a_send_that_was_not_confirmed_is_a_fault(step: Step, fails: bool) -> None:
+    with scripted(step) as server:
+        environ = {"AWS_ENDPOINT_URL": server.url, "AWS_REGION": "us-east-1"}
+        client = AwsClient(SQS, 5.0, {**environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"})
+        if fails:
+            with pytest.raises(Transient, match="unavailable"):
+                send(client, "http://queue", Accepted(b"{}", NOW))
+        else:
+            send(client, "http://queue", Accepted(b"{}", NOW))
