@@ -143,7 +143,10 @@ def unguarded_server(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A ready server that nobody guards: what a killed guard leaves where no signal tells of a parent's death."""
     owner = data_dir.stat()
     is_root = os.geteuid() == 0
+    # as the launcher does where the path is closed to other users: the data then belongs to root, in a namespace
+    apart = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if is_root and owner.st_uid == 0 else []
     command: list[str | Path] = [
+        *apart,
         server_program("postgres"),
         "-D",
         data_dir,
@@ -157,8 +160,8 @@ def unguarded_server(data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
         command,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        user=owner.st_uid if is_root else None,
-        group=owner.st_gid if is_root else None,
+        user=owner.st_uid if is_root and not apart else None,
+        group=owner.st_gid if is_root and not apart else None,
     ) as server:
         try:
             deadline = time.monotonic() + 20
