@@ -18,6 +18,8 @@ ROUTES = (
     Route("POST", "/api/v1/portal", "portal"),
     Route("GET", "/api/v1/entitlements", "entitlements"),
     Route("GET", "/api/v1/entitlements/check", "entitlements"),
+    Route("POST", "/api/v1/entitlements/check", "entitlements"),
+    Route("GET", "/api/v1/entitlements/explain", "entitlements"),
     Route("POST", "/api/v1/webhooks/stripe", "webhooks"),
     Route("GET", "/healthz", "health"),
     Route("GET", "/ready", "health"),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from billing.cache import client as cache
 from billing.http import app
 from billing.http.app import Caller
+from billing.http.body import json_object
 from billing.http.exchange import Request, Response
 from billing.http.schemas import CheckoutBody, checked, lines_of
 from billing.messages.bus import Bus
@@ -79,7 +80,7 @@ def front(counter: Counter, log: Log) -> Handle:
 
 
 def _open(counter: Counter, request: Request, caller: Caller) -> Response:
-    document = app.json_object(request)
+    document = json_object(request)
     outcome = open_checkout(
         counter.publisher.database_url,
         counter.stripe(),

@@ -1,36 +1,38 @@
-"""GET /api/v1/entitlements and /api/v1/entitlements/check: what may this user do?
+"""What may this user do (GET /api/v1/entitlements, GET and POST …/check), and why (GET …/explain)?
 
-The hot path. A hit imports the standard library and this package only; PostgreSQL's driver comes with the first miss.
+The hot path. A hit imports the standard library and this package only; PostgreSQL's driver comes with the first miss,
+and with the first question why.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from billing.cache.client import connect
-from billing.cache.item import KeyRecord, SnapshotItem
-from billing.errors import FieldFault, Refused
+from billing.cache.item import KeyRecord, SnapshotItem, encode
+from billing.errors import Refused
 from billing.http.auth import bearer
-from billing.http.exchange import Request, Response, serve, single
+from billing.http.exchange import Request, Response, serve
 from billing.runtime.breaker import Breaker
 from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.settings import load
 from billing.usecases.answer_check import Answer, Question, Reading, answer
+from billing.usecases.check_batch import answer_batch
+from functions.entitlements import questions
 
 LIST = "/api/v1/entitlements"
 CHECK = "/api/v1/entitlements/check"
+EXPLAIN = "/api/v1/entitlements/explain"
 
 CACHE_CONTROL = "private, max-age=0, must-revalidate"
 """Nobody may answer for us: a write is effective on the very next request."""
 
-MAX_USER_ID = 255
-_FEATURE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
+Door = Callable[[Request, datetime], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,15 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
     settings = load(Settings, environ)
     log = Log("entitlements", settings.log_level)
     reading = _reading(settings, environ)
+    doors: dict[tuple[str, str], Door] = {
+        ("GET", LIST): lambda request, at: _list(reading, request, at),
+        ("GET", CHECK): lambda request, at: _check(reading, request, at),
+        ("POST", CHECK): lambda request, at: _check_batch(reading, request, at),
+        ("GET", EXPLAIN): lambda request, at: _explain(settings.database_url, request, at),
+    }
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return serve(event, context, log, lambda request: _respond(reading, request, now()))
+        return serve(event, context, log, lambda request: _door(doors, request)(request, now()))
 
     return handle
 
@@ -68,14 +76,50 @@ def _reading(settings: Settings, environ: Mapping[str, str]) -> Reading:
     return Reading(cache, refill_key, refill_snapshot, Breaker(failures=2))
 
 
-def _respond(reading: Reading, request: Request, now: datetime) -> Response:
-    if request.route not in (LIST, CHECK):
+def _door(doors: Mapping[tuple[str, str], Door], request: Request) -> Door:
+    door = doors.get((request.method, request.route))
+    if door is not None:
+        return door
+    methods = sorted(method for method, route in doors if route == request.route)
+    if not methods:
         raise Refused("not_found", f"There is no route {request.route}.")
-    if request.method != "GET":
-        raise Refused("method_not_allowed", f"{request.route} takes GET.")
-    api_key = bearer(request.headers.get("authorization", ()))
-    question = Question(_user_id(request), _feature(request) if request.route == CHECK else None)
+    raise Refused("method_not_allowed", f"{request.route} takes {' and '.join(methods)}.")
+
+
+def _list(reading: Reading, request: Request, now: datetime) -> Response:
+    api_key = _api_key(request)
+    return _response(request, answer(reading, api_key, Question(questions.user_id(request)), now))
+
+
+def _check(reading: Reading, request: Request, now: datetime) -> Response:
+    api_key = _api_key(request)
+    question = Question(questions.user_id(request), questions.feature(request))
     return _response(request, answer(reading, api_key, question, now))
+
+
+def _check_batch(reading: Reading, request: Request, now: datetime) -> Response:
+    api_key = _api_key(request)
+    answers = answer_batch(reading, api_key, questions.pairs(request), now)
+    body = '{"results":[' + ",".join(answered.body for answered in answers) + "]}"
+    roads = "+".join(sorted({answered.road for answered in answers}))
+    notes = {"road": roads, "project_id": answers[0].project_id, "key_id": answers[0].key_id, "checks": len(answers)}
+    return Response(200, body, {"cache-control": CACHE_CONTROL}, notes)
+
+
+def _explain(database_url: str, request: Request, now: datetime) -> Response:
+    from billing.http.app import caller_of  # noqa: PLC0415  brings psycopg: never for a check
+    from billing.usecases.explain_access import Asked, explain_access  # noqa: PLC0415  likewise
+
+    caller = caller_of(database_url, request, now)
+    user_id, feature = questions.user_id(request), questions.feature(request)
+    asked = Asked(caller.project_id, user_id, feature, questions.instant(request, "at"))
+    body = encode(explain_access(database_url, asked, now))
+    notes = {"road": "explain", "project_id": caller.project_id, "key_id": caller.key_id}
+    return Response(200, body, {"cache-control": CACHE_CONTROL}, notes)
+
+
+def _api_key(request: Request) -> str:
+    return bearer(request.headers.get("authorization", ()))
 
 
 def _response(request: Request, answered: Answer) -> Response:
@@ -93,24 +137,6 @@ def _matches(values: Any, etag: str) -> bool:
     """Whether If-None-Match names this answer; tags compare weakly (RFC 9110 §13.1.2)."""
     tags = {tag.strip().removeprefix("W/") for value in values for tag in value.split(",")}
     return etag in tags or "*" in tags
-
-
-def _user_id(request: Request) -> str:
-    user_id = single(request, "user_id")
-    if not 1 <= len(user_id) <= MAX_USER_ID or not user_id.isprintable():
-        raise _invalid("user_id", f"a user_id is 1 to {MAX_USER_ID} printable characters")
-    return user_id
-
-
-def _feature(request: Request) -> str:
-    feature = single(request, "feature")
-    if not _FEATURE.fullmatch(feature):
-        raise _invalid("feature", "a feature's code is a letter, then up to 62 letters, digits, `_`, `.` or `-`")
-    return feature
-
-
-def _invalid(name: str, fault: str) -> Refused:
-    return Refused("invalid_request", f"The query is not valid: {fault}.", fields=(FieldFault(f"?{name}", fault),))
 
 
 lambda_handler = entrypoint(build)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from billing.http import app
 from billing.http.app import Caller
+from billing.http.body import json_object
 from billing.http.exchange import Request, Response
 from billing.http.schemas import PortalBody, checked
 from billing.payments import client as payments
@@ -60,7 +61,7 @@ def front(desk: Desk, log: Log) -> Handle:
 
 
 def _open(desk: Desk, request: Request, caller: Caller) -> Response:
-    document = app.json_object(request)
+    document = json_object(request)
     body = checked(PortalBody, document)
     outcome = open_portal(
         desk.database_url,

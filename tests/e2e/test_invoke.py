@@ -26,6 +26,8 @@ def answer(stack: Stack, function: str, sample: str) -> Any:
         ("portal", "http/portal.json", 201),
         ("entitlements", "http/entitlements.json", 200),
         ("entitlements", "http/entitlements-check.json", 200),
+        ("entitlements", "http/entitlements-check-batch.json", 200),
+        ("entitlements", "http/entitlements-explain.json", 200),
         ("webhooks", "http/webhooks-forged.json", 400),
         ("webhooks", "stripe/product.updated.json", 200),
         ("health", "http/healthz.json", 200),

@@ -78,7 +78,7 @@ class World:
         with transaction(self.database_url) as connection:
             benefit = Benefit(feature, value)
             catalog.upsert_benefit(connection, self.project_id, benefit, product_id="prod_pro", price_id=None)
-            projects.bump_epoch(connection, self.project_id)
+            projects.bump_epoch(connection, self.project_id, datetime.now(UTC))
             outbox.owe_project(connection, self.project_id, cause_kind="catalog", cause_id="test")
 
     def debts(self) -> int:

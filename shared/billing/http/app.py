@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from billing.domain import keys
 from billing.errors import Refused
@@ -20,9 +20,6 @@ from billing.runtime.entrypoint import Handle
 from billing.runtime.log import Log
 from billing.store.connection import transaction
 from billing.store.keys import find_key
-
-LARGEST_BODY = 65_536
-"""Bytes. The largest sensible checkout is a tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +42,9 @@ def application(database_url: str, log: Log, now: Callable[[], datetime], routes
         route = routes.get(f"{request.method} {request.route}")
         if route is None:
             raise _no_route(request, routes)
-        return route(request, _caller(database_url, request, now()))
+        return route(request, caller_of(database_url, request, now()))
 
     return lambda event, context: serve(event, context, log, answer)
-
-
-def json_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object. Raises Refused (`malformed_request`, `request_too_large`), whatever was sent."""
-    raw = request.body()
-    if len(raw) > LARGEST_BODY:
-        raise Refused("request_too_large", f"A body is at most {LARGEST_BODY} bytes: this one has {len(raw)}.")
-    try:
-        document = json.loads(raw.decode(), parse_constant=_not_json)
-    except (ValueError, RecursionError) as error:
-        raise Refused("malformed_request", f"The body is not JSON in UTF-8 ({type(error).__name__}).") from error
-    if not isinstance(document, dict):
-        raise Refused("malformed_request", "The body is JSON, but not an object: send {…}.")
-    return document
 
 
 def digest_of(document: Mapping[str, Any]) -> bytes:
@@ -94,8 +77,8 @@ def answered(status: int, body: str, caller: Caller, *, replayed: bool = False) 
     return Response(status, body, headers, notes)
 
 
-def _caller(database_url: str, request: Request, now: datetime) -> Caller:
-    """Raises Refused (`invalid_api_key`, `wrong_role`, `project_suspended`)."""
+def caller_of(database_url: str, request: Request, now: datetime) -> Caller:
+    """Whose key was sent, as of `now`. Raises Refused (`invalid_api_key`, `wrong_role`, `project_suspended`)."""
     digest = keys.digest(bearer(request.headers.get("authorization", ())))
     with transaction(database_url) as connection:
         key = find_key(connection, digest)
@@ -118,7 +101,3 @@ def _no_route(request: Request, routes: Mapping[str, Route]) -> Refused:
     if any(name.partition(" ")[2] == request.route for name in routes):
         return Refused("method_not_allowed", f"{request.route} does not take {request.method}.")
     return Refused("not_found", "There is no such route.")
-
-
-def _not_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

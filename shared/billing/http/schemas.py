@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from billing.errors import FieldFault, Refused
+from billing.http.body import pointer
 
 MOST_LINES = 20
 MOST_TRIAL_DAYS = 730
@@ -75,11 +76,6 @@ def checked(kind: type[BodyT], document: Mapping[str, Any]) -> BodyT:
     except ValidationError as error:
         faults = tuple(FieldFault(pointer(fault["loc"]), _words(fault)) for fault in error.errors(include_url=False))
         raise Refused("invalid_request", "The body is not what this route takes.", fields=faults) from None
-
-
-def pointer(path: tuple[int | str, ...]) -> str:
-    """RFC 6901: `("line_items", 0, "a/b")` is `/line_items/0/a~1b`."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def _words(fault: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from psycopg.rows import class_row
 
 from billing.store.connection import Connection
+from billing.store.history import record_catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ INSERT INTO projects (id, name, identity_namespace, allowed_origins) VALUES (%s,
 ON CONFLICT (id) DO NOTHING
 """
 _BUMP = """
-UPDATE projects SET catalog_epoch = catalog_epoch + 1, catalog_changed_at = clock_timestamp() WHERE id = %s
+UPDATE projects SET catalog_epoch = catalog_epoch + 1, catalog_changed_at = GREATEST(catalog_changed_at, %s)
+WHERE id = %s
 """
 _NAMESPACE_EXISTS = "SELECT 1 FROM projects WHERE identity_namespace = %s LIMIT 1"
 
@@ -42,12 +45,19 @@ def insert_project(
 ) -> bool:
     """False where a project of that id is already there; it is left as it is."""
     row = (project_id, name, namespace, allowed_origins)
-    return connection.execute(_INSERT, row).rowcount == 1
+    if connection.execute(_INSERT, row).rowcount == 0:
+        return False
+    record_catalog(connection, project_id)
+    return True
 
 
-def bump_epoch(connection: Connection, project_id: str) -> None:
-    """Make every snapshot and key record of the project older than what is read from now on."""
-    connection.execute(_BUMP, (project_id,))
+def bump_epoch(connection: Connection, project_id: str, now: datetime) -> None:
+    """Make every snapshot and key record of the project older than what is read from now on.
+
+    Call it after the transaction's last edit: the catalog as it then is goes into the history of this epoch.
+    """
+    connection.execute(_BUMP, (now, project_id))
+    record_catalog(connection, project_id)
 
 
 def namespace_exists(connection: Connection, namespace: str) -> bool:

@@ -41,7 +41,7 @@ def apply_catalog(
             local.upsert_feature(connection, project_id, entry.feature(), entry.name)
         for product in document.products:
             _record(connection, project_id, product, *made[product.key])
-        projects.bump_epoch(connection, project_id)
+        projects.bump_epoch(connection, project_id, now())
         outbox.owe_project(connection, project_id, cause_kind="catalog", cause_id=project_id)
     publish_project(publisher, project_id, now())
 

@@ -73,7 +73,7 @@ def apply_event(worker: Worker, body: bytes) -> Outcome:
     except Permanent as fault:
         return record_unreadable(worker, body, fault)
     try:
-        outcome, touched = _settle(worker, event, body)
+        outcome, touched = settle_event(worker, event, body)
     except Permanent as fault:
         outcome, touched = _record(worker, event, body, "failed", f"{fault.code}: {fault.detail}"), ()
     publish_customers(worker.publisher, touched, worker.now())
@@ -149,7 +149,7 @@ def _stated(worker: Worker, event: StripeEvent) -> EventFact | None:
     return None if subject is None else subject.fact
 
 
-def _settle(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:
+def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:
     if event.livemode != worker.livemode:
         return _record(worker, event, body, "rejected_mode", None), ()
     fact = _stated(worker, event)

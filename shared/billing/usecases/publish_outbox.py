@@ -14,7 +14,6 @@ from billing.cache import entitlements as cached
 from billing.cache.client import Client
 from billing.cache.item import SnapshotItem
 from billing.domain.answers import entitlements_answer
-from billing.domain.snapshot import Snapshot
 from billing.errors import Transient
 from billing.messages.bus import Bus, announce_change
 from billing.store import outbox
@@ -61,7 +60,7 @@ def publish_customer(publisher: Publisher, customer_id: int, now: datetime) -> b
     for snapshot in snapshots:
         cached.put_snapshot(publisher.cache, SnapshotItem.of(snapshot, now), refill=False)
     try:
-        for snapshot in filter(_touched, snapshots):
+        for snapshot in snapshots:
             announce_change(publisher.bus, entitlements_answer(snapshot, now), debts[-1].cause)
     except Transient:
         return False
@@ -79,16 +78,22 @@ def publish_project(publisher: Publisher, project_id: str, now: datetime) -> boo
 
 
 def sweep(publisher: Publisher, now: datetime) -> Swept:
-    """Pay the oldest debts, whoever left them; one that cannot be paid holds up no other."""
+    """Pay the oldest debts, whoever left them; one that cannot be paid holds up no other.
+
+    Raises ExceptionGroup, once the rest is paid, of whatever broke in a way that trying again does not mend.
+    """
     with transaction(publisher.database_url) as connection:
         debts = outbox.oldest_debts(connection, SWEEP_LIMIT)
-    paid, unpaid = 0, 0
+    results: list[bool] = []
+    broken: list[Exception] = []
     for debt in {(debt.customer_id, debt.project_id): debt for debt in debts}.values():
-        if _pay(publisher, debt, now):
-            paid += 1
-        else:
-            unpaid += 1
-    return Swept(paid, unpaid)
+        try:
+            results.append(_pay(publisher, debt, now))
+        except Exception as fault:  # noqa: BLE001  whatever it is, those behind it are innocent
+            broken.append(fault)
+    if broken:
+        raise ExceptionGroup("debts that cannot be published: mend their rows, the next sweep pays them", broken)
+    return Swept(results.count(True), results.count(False))
 
 
 def _pay(publisher: Publisher, debt: outbox.Debt, now: datetime) -> bool:
@@ -98,11 +103,6 @@ def _pay(publisher: Publisher, debt: outbox.Debt, now: datetime) -> bool:
         return publish_project(publisher, str(debt.project_id), now)
     except Transient:
         return False
-
-
-def _touched(snapshot: Snapshot) -> bool:
-    """Whether anything the customer holds, or held, reaches this project of their namespace."""
-    return any(state.sources or state.denials for state in snapshot.features.values())
 
 
 def _paid(publisher: Publisher, debts: list[outbox.Debt]) -> bool:

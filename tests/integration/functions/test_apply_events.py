@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 
 from billing.messages.queue import Accepted, Pointer, Unreadable, to_message
 from billing.runtime.entrypoint import Handle
-from billing.store.connection import close
+from billing.store.connection import close, current
 from functions.apply_events.handler import GIVE_UP_AFTER, build
 from tests.support.aws import SESSION, sqs_client
+from tests.support.postgres import Databases
 from tests.support.shop import Shop
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -151,6 +153,35 @@ def test_a_redelivery_of_what_a_crash_left_unpublished_publishes_it(shop: Shop, 
     handle({"Records": [record(accepted(created), receipts=2)]}, CONTEXT)
 
     assert shop.rows("SELECT 1 FROM outbox") == []
+
+
+def test_while_the_store_is_down_nothing_is_acknowledged_and_afterwards_all_of_it_is_applied(
+    shop: Shop, environ: dict[str, str]
+) -> None:
+    shop.buy("ann", "pro_monthly", quantity=4)
+    records = [record(accepted(body), f"m{place}") for place, body in enumerate(shop.events())]
+
+    down = build(environ | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"})({"Records": records}, CONTEXT)
+    assert sorted(failed(down)) == sorted(item["messageId"] for item in records)
+    assert failed(build(environ)({"Records": records}, CONTEXT)) == []
+
+    assert shop.check("ann", "seats")["value"] == 4
+
+
+def test_a_store_that_restarted_since_the_last_batch_costs_no_retry(
+    shop: Shop, handle: Handle, databases: Databases
+) -> None:
+    shop.buy("ann", "pro_monthly")
+    first, *rest = shop.events()
+    handle({"Records": [record(accepted(first))]}, CONTEXT)
+    worker = current(shop.worker.database_url).info.backend_pid
+    with psycopg.connect(databases.server.maintenance_url) as other:
+        assert other.execute("SELECT pg_terminate_backend(%s, 5000)", (worker,)).fetchone() == (True,)
+
+    answer = handle({"Records": [record(accepted(body), f"m{place}") for place, body in enumerate(rest)]}, CONTEXT)
+
+    assert failed(answer) == []
+    assert shop.check("ann", "export")["allowed"]
 
 
 def test_what_keeps_breaking_is_in_the_inbox_when_the_queue_gives_it_up(shop: Shop, handle: Handle) -> None:
