@@ -19,6 +19,7 @@ from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import load
+from billing.store.budget import FETCHES_PER_SECOND
 from billing.usecases.apply_event import Outcome, Worker
 from billing.usecases.apply_message import apply_message, give_up
 from billing.usecases.publish_outbox import Publisher
@@ -56,7 +57,7 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         stripe = connect(str(secret.read()["api_key"]), settings.stripe_api_base)
-        worker = Worker(stripe, publisher, settings.stripe_livemode, now)
+        worker = Worker(stripe, publisher, settings.stripe_livemode, now, FETCHES_PER_SECOND)
         counts: Counter[str] = Counter()
         # one that keeps killing this process must not keep its mates from being settled first
         records = sorted(event["Records"], key=_receipts)

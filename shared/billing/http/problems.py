@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
     # this moment's faults
     "unavailable": Kind(503, "The service cannot answer now", "Send the same request again shortly.", True),
     "unreadable_newer": Kind(503, "A newer answer is being written", "Send the same request again shortly.", True),
+    "fetch_budget_spent": Kind(503, "Stripe is asked too often now", "Send the same request again shortly.", True),
     "database_unavailable": Kind(503, "The store cannot be reached now", "Send the same request again shortly.", True),
     "contended": Kind(503, "Others were changing the same thing", "Send the same request again shortly.", True),
     "raced": Kind(503, "Others were changing the same thing", "Send the same request again shortly.", True),

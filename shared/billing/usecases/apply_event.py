@@ -5,6 +5,7 @@ No database connection is held while Stripe is asked: what a fact needs is fetch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from billing.payments.client import StripeClient
 from billing.payments.events import StripeEvent, parse_event, read
 from billing.payments.objects import Gone
 from billing.store import inbox
+from billing.store.budget import take_token
 from billing.store.connection import Connection, transaction
 from billing.usecases.apply_fact import apply_fact
 from billing.usecases.observation import Effect, Fetches, Known, Need, Observation, Unmet
@@ -32,18 +34,22 @@ _FETCHES: Mapping[str, Callable[[StripeClient, str], objects.Fetched[Fact] | Gon
     "payment": objects.fetch_payment,
 }
 
-MOST_FETCHES = 8
-"""Of one event: what it needs, and again where a row was written meanwhile. Beyond it the queue tries later."""
+MOST_FETCHES = 5
+"""Of one object for one event: again where its row was written meanwhile. Beyond it the queue tries later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What applying needs: Stripe, the store with what it publishes to, the stage's mode and the clock."""
+    """What applying needs: Stripe, the store with what it publishes to, the stage's mode and the clock.
+
+    `fetches_per_second`: the budget that events share for asking Stripe; None: no limit.
+    """
 
     stripe: StripeClient
     publisher: Publisher
     livemode: bool
     now: Callable[[], datetime]
+    fetches_per_second: int | None = None
 
     @property
     def database_url(self) -> str:
@@ -124,14 +130,37 @@ def record_unreadable(worker: Worker, body: bytes, fault: Permanent) -> Outcome:
     return Outcome(event_id, "unreadable", "failed", reason, repeated=not fresh)
 
 
-def with_fetches(stripe: StripeClient, fetched: dict[Need, Known], attempt: Callable[[Fetches], Effect]) -> Effect:
-    """Run `attempt` (one transaction) until nothing is left to fetch. Raises Transient after `MOST_FETCHES`."""
-    for _ in range(MOST_FETCHES):
+def with_fetches(
+    stripe: StripeClient,
+    fetched: dict[Need, Known],
+    attempt: Callable[[Fetches], Effect],
+    spend: Callable[[], None] = lambda: None,
+) -> Effect:
+    """Run `attempt` (one transaction) until nothing is left to fetch.
+
+    Raises Transient where one object was fetched `MOST_FETCHES` times in vain. How many objects there are is bounded by
+    what the event's own object lists: a subscription has its customer, and 20 items with a price each.
+    """
+    fetches: Counter[Need] = Counter()
+    while True:
         try:
             return attempt(fetched)
         except Unmet as unmet:
+            if fetches[unmet.need] == MOST_FETCHES:
+                raise Transient("contended", "the object keeps changing while it is fetched; try again") from unmet
+            fetches[unmet.need] += 1
+            spend()
             fetched[unmet.need] = Known(fetch(stripe, unmet.need), unmet.revision)
-    raise Transient("contended", "the object keeps changing while it is fetched; try again")
+
+
+def _spend_fetch(worker: Worker) -> None:
+    """Events ask Stripe within a common budget, so that a storm of ties leaves checkouts their share of the limit."""
+    if worker.fetches_per_second is None:
+        return
+    with transaction(worker.database_url) as connection:
+        granted = take_token(connection, worker.fetches_per_second)
+    if not granted:
+        raise Transient("fetch_budget_spent", "the events' share of Stripe's rate limit is used up; try again")
 
 
 def fetch(stripe: StripeClient, need: Need) -> objects.Fetched[Fact] | Gone:
@@ -174,7 +203,7 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
             )
             return effect
 
-    effect = with_fetches(worker.stripe, {}, attempt)
+    effect = with_fetches(worker.stripe, {}, attempt, lambda: _spend_fetch(worker))
     if settled:
         before = settled[0]
         outcome = Outcome(event.id, event.type, before.status, before.reason, repeated=True)

@@ -3,6 +3,7 @@
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -286,6 +287,31 @@ def test_a_child_before_its_parent_fetches_what_is_missing(shop: Shop) -> None:
     assert shop.check("ann", "seats")["value"] == 2
 
 
+def test_a_subscription_of_many_prices_not_met_before_fetches_each_of_them(shop: Shop) -> None:
+    product = shop.stripe.v1.prices.retrieve(shop.price("pro_monthly")).product
+    prices = [
+        shop.stripe.v1.prices.create(
+            {"product": str(product), "currency": "usd", "unit_amount": amount, "recurring": {"interval": "month"}}
+        ).id
+        for amount in range(100, 112)
+    ]
+    customer = shop.customer("ann")
+    shop.double.control.set_card(customer, "ok")
+    shop.stripe.v1.subscriptions.create(
+        {
+            "customer": customer,
+            "items": [{"price": price} for price in prices],
+            "collection_method": "send_invoice",
+            "days_until_due": 7,
+        }
+    )
+
+    [outcome] = shop.apply([of_kind(shop.events(), "customer.subscription.created")])
+
+    assert outcome.status == "applied"
+    assert shop.rows("SELECT count(*) FROM subscription_items") == [(12,)]
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
@@ -307,8 +333,11 @@ def test_a_live_event_at_a_test_stage_is_rejected(shop: Shop) -> None:
     assert shop.check("ann", "export")["reason"] == "no_source"
 
 
+ENVELOPE = b'{"version":"0","id":"6f9c","detail-type":"customer.created","source":"aws.partner/stripe.com","detail":{}}'
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"null", b"1", b"\xff", b"{}", b"[" * 5000, b'{"object":"v2.core.event"}']
+    "body", [b"", b"[]", b"null", b"1", b"\xff", b"{}", b"[" * 5000, b'{"object":"v2.core.event"}', ENVELOPE]
 )
 def test_a_signed_body_that_is_no_event_is_kept_as_failed(shop: Shop, body: bytes) -> None:
     first, second = shop.apply([body, body])
@@ -349,9 +378,9 @@ def test_a_null_character_in_metadata_does_no_harm(shop: Shop) -> None:
     shop.buy("ann", "pro_monthly")
     body = of_kind(shop.events(), "customer.subscription.created")
     event = json.loads(body)
-    event["data"]["object"]["metadata"] = {"note": "a\u0000b\ud800"}
+    event["data"]["object"]["metadata"] = {"note": "a\u0000b\ud800", "size": "HUGE"}
 
-    [outcome] = shop.apply([json.dumps(event).encode()])
+    [outcome] = shop.apply([json.dumps(event).encode().replace(b'"HUGE"', b"1e200000")])
 
     assert outcome.status == "applied"
 
@@ -409,3 +438,30 @@ def test_dunning_that_never_ends_gives_no_new_grace_every_period(shop: Shop) -> 
 
     assert shop.rows("SELECT status FROM subscriptions") == [("past_due",)]
     assert shop.check("ann", "export")["reason"] == "past_due_grace_ended"
+
+
+def test_a_storm_of_ties_asks_stripe_no_more_than_its_budget_and_loses_nothing(shop: Shop) -> None:
+    """Checkouts need the account's rate limit too. What is over the budget comes again."""
+    users = [f"user{n}" for n in range(6)]
+    for user in users:
+        shop.buy(user, "pro_monthly")
+    ties = [body for body in shop.events() if b'"customer.subscription.updated"' in body]
+    thrifty = replace(shop.worker, fetches_per_second=1)
+    shop.apply(of_kind_all(shop.events(), "customer.subscription.created"))
+
+    asked_before = len(shop.double.control.requests())
+    refused = []
+    for body in ties:
+        try:
+            apply_event(thrifty, body)
+        except Transient as fault:
+            refused.append(fault.code)
+    assert set(refused) == {"fetch_budget_spent"}
+    assert len(shop.double.control.requests()) - asked_before == len(ties) - len(refused)
+
+    shop.apply(ties)
+    assert all(shop.check(user, "export")["allowed"] for user in users)
+
+
+def of_kind_all(bodies: list[bytes], kind: str) -> list[bytes]:
+    return [body for body in bodies if json.loads(body)["type"] == kind]
