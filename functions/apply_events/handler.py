@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from billing.cache import client as cache
 from billing.errors import Transient
 from billing.messages import queue
 from billing.messages.bus import Bus
-from billing.payments.client import connect
+from billing.payments.client import current
 from billing.runtime.aws import EVENTBRIDGE, SECRETS_MANAGER, SQS, AwsClient
 from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
@@ -29,6 +30,9 @@ GIVE_UP_AFTER = 12
 
 LONGEST_DELAY = 900
 """Seconds between two tries at most; the first comes after two."""
+
+NEEDED_MILLISECONDS = 12_000
+"""Time left to this invocation below which no further event is begun: one may wait 8 s for Stripe."""
 
 TIMEOUT = 5.0
 """Seconds for a call to SQS, Secrets Manager or EventBridge."""
@@ -56,45 +60,56 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
     sqs = AwsClient(SQS, TIMEOUT, environ)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        stripe = connect(str(secret.read()["api_key"]), settings.stripe_api_base)
+        stripe = current(secret, settings.stripe_api_base, retries=0)
         worker = Worker(stripe, publisher, settings.stripe_livemode, now, FETCHES_PER_SECOND)
         counts: Counter[str] = Counter()
         # one that keeps killing this process must not keep its mates from being settled first
         records = sorted(event["Records"], key=_receipts)
-        again = [record for record in records if not _settle(worker, record, log, counts)]
+        pauses = {record["messageId"]: _settle(worker, record, context, log, counts) for record in records}
+        again = [record for record in records if pauses[record["messageId"]] is not None]
         for record in again:
-            queue.delay(sqs, settings.queue_url, record["receiptHandle"], min(LONGEST_DELAY, 2 ** _receipts(record)))
+            queue.delay(sqs, settings.queue_url, record["receiptHandle"], pauses[record["messageId"]] or 0)
         log.request("events", context, counts=counts)
         return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in again]}
 
     return handle
 
 
-def _settle(worker: Worker, record: dict[str, Any], log: Log, counts: Counter[str]) -> bool:
-    """False: the message must come again."""
+def _settle(worker: Worker, record: dict[str, Any], context: Any, log: Log, counts: Counter[str]) -> int | None:
+    """The seconds after which the message must come again; None: it is settled."""
+    if context.get_remaining_time_in_millis() < NEEDED_MILLISECONDS:
+        # killed half-way it would be retried too, but only after the whole visibility timeout
+        counts["EventPostponed"] += 1
+        return 0
     try:
         outcome = apply_message(worker, record["body"])
     except Transient as fault:
         log.warning("event not applied, comes again", message_id=record["messageId"], code=fault.code)
         counts["EventRetried"] += 1
-        return False
+        return _pause(record, fault.retry_after or 0)
     except Exception as fault:  # noqa: BLE001  whatever it is, the rest of the batch is innocent
         log.error("event broke its handling", fault, message_id=record["messageId"])
         counts["EventBroken"] += 1
-        return _broken(worker, record, fault, log)
+        _broken(worker, record, fault, log)
+        return _pause(record)
     counts["Event" + outcome.status.title().replace("_", "")] += 1
     _tell(outcome, log)
-    return True
+    return None
 
 
-def _broken(worker: Worker, record: dict[str, Any], fault: Exception, log: Log) -> bool:
-    """It comes again, until the queue gives it up: then it must be in the inbox beside the dead-letter queue."""
+def _pause(record: dict[str, Any], at_least: int = 0) -> int:
+    """Twice as long after each receipt, a quarter by chance: what failed together shall not come together."""
+    longest: int = min(LONGEST_DELAY, 2 ** _receipts(record))
+    return min(LONGEST_DELAY, max(at_least, round(longest * random.uniform(0.75, 1.0))))  # noqa: S311  no secret
+
+
+def _broken(worker: Worker, record: dict[str, Any], fault: Exception, log: Log) -> None:
+    """When the queue gives it up, it must be in the inbox beside the dead-letter queue."""
     if _receipts(record) >= GIVE_UP_AFTER:
         try:
-            give_up(worker, record["body"], f"broke its handling: {type(fault).__name__}")
+            give_up(worker, record["body"], type(fault).__name__)
         except Transient as also:
             log.error("a given-up event could not be recorded", also, message_id=record["messageId"])
-    return False
 
 
 def _tell(outcome: Outcome, log: Log) -> None:

@@ -52,8 +52,10 @@ class Poisoned(Transient):
 
 
 @lru_cache(maxsize=4)
-def connect(api_key: str, api_base: str | None = None) -> StripeClient:
+def connect(api_key: str, api_base: str | None = None, *, retries: int = _RETRIES) -> StripeClient:
     """A client that waits at most 8 s per attempt, tries three times under one idempotency key, and sends no telemetry.
+
+    A caller behind a queue has its retries there: `retries` 0 keeps it from holding up what waits behind.
 
     `api_base` points it at another server than Stripe's (the local double). It is thread-safe, keeps its connections,
     and is the same for the same key: ask for it on each request, and a rotated key is taken up by itself.
@@ -62,13 +64,13 @@ def connect(api_key: str, api_base: str | None = None) -> StripeClient:
     return StripeClient(
         api_key,
         stripe_version=API_VERSION,
-        max_network_retries=_RETRIES,
+        max_network_retries=retries,
         http_client=stripe.RequestsClient(timeout=(_CONNECT_SECONDS, _READ_SECONDS)),
         base_addresses={"api": api_base.rstrip("/")} if api_base else {},
     )
 
 
-def current(secret: Secret, api_base: str | None = None) -> StripeClient:
+def current(secret: Secret, api_base: str | None = None, *, retries: int = _RETRIES) -> StripeClient:
     """The client of the secret's `api_key` as it is now: a rotated key is in use within a minute.
 
     Raises Transient where the secret cannot be read, BadSettings where it holds no key.
@@ -79,7 +81,7 @@ def current(secret: Secret, api_base: str | None = None) -> StripeClient:
         raise Transient("unavailable", f"Stripe's API key cannot be read now ({fault.code}): try again.") from fault
     if not isinstance(api_key, str) or not api_key:
         raise BadSettings("the Stripe secret holds no api_key: store {'api_key': 'sk_…'}")
-    return connect(api_key, api_base)
+    return connect(api_key, api_base, retries=retries)
 
 
 @contextmanager

@@ -23,10 +23,14 @@ class Entry:
     customer_ids: list[int]
 
 
+GIVEN_UP = "broke its handling: "
+"""How the reason of an event begins that the queue gave up, through no fault of its own: redriven, it is tried again."""
+
 _CLAIM = """
 INSERT INTO inbox (event_id, type, status, reason, body, created, object_id, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (event_id) DO NOTHING
+ON CONFLICT (event_id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason
+WHERE inbox.status = 'failed' AND starts_with(inbox.reason, %s)
 """
 _SETTLE = "UPDATE inbox SET status = %s, reason = %s, customer_ids = %s, settled_at = %s WHERE event_id = %s"
 _FIND = "SELECT event_id, status, reason, customer_ids FROM inbox WHERE event_id = %s"
@@ -48,7 +52,7 @@ def claim(
 
     Waits while another transaction holds the same claim, and sees how that ended.
     """
-    row = (event_id, event_type, status, reason, body, created, object_id, now)
+    row = (event_id, event_type, status, reason, body, created, object_id, now, GIVEN_UP)
     return connection.execute(_CLAIM, row).rowcount == 1
 
 

@@ -7,6 +7,7 @@ from typing import assert_never
 from billing.errors import Permanent
 from billing.messages.queue import Accepted, Message, Pointer, Unreadable, from_message
 from billing.payments.objects import Gone, fetch_event
+from billing.store import inbox
 from billing.usecases.apply_event import Outcome, Worker, apply_event, fail_event, record_unreadable
 
 
@@ -30,7 +31,7 @@ def give_up(worker: Worker, text: str, reason: str) -> None:
         record_unreadable(worker, text.encode(), fault)
         return
     if isinstance(message, Accepted):
-        fail_event(worker, message.body, reason)
+        fail_event(worker, message.body, f"{inbox.GIVEN_UP}{reason}")
     else:
         record_unreadable(worker, text.encode(), Permanent("broken", reason))
 

@@ -18,7 +18,7 @@ from tests.support.postgres import Databases
 from tests.support.shop import Shop
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-CONTEXT = SimpleNamespace(aws_request_id="req-1")
+CONTEXT = SimpleNamespace(aws_request_id="req-1", get_remaining_time_in_millis=lambda: 30_000)
 
 
 @pytest.fixture
@@ -208,3 +208,39 @@ def test_no_key_secret_or_body_reaches_the_log(shop: Shop, handle: Handle, capfd
     written = capfd.readouterr()
     for secret in ("sk_test_", "whsec_", "@example.com", "data"):
         assert secret not in written.err + written.out
+
+
+def test_what_the_queue_gave_up_is_applied_when_it_is_redriven_after_the_mend(shop: Shop, handle: Handle) -> None:
+    shop.buy("ann", "pro_monthly")
+    completed = next(body for body in shop.events() if b'"checkout.session.completed"' in body)
+    shop.rows("ALTER TABLE subscriptions RENAME COLUMN status TO state")
+    handle({"Records": [record(accepted(completed), receipts=GIVE_UP_AFTER)]}, CONTEXT)
+    shop.rows("ALTER TABLE subscriptions RENAME COLUMN state TO status")
+
+    answer = handle({"Records": [record(accepted(completed))]}, CONTEXT)
+
+    assert failed(answer) == []
+    assert shop.rows("SELECT status, reason FROM inbox") == [("applied", None)]
+    assert shop.check("ann", "export")["allowed"]
+
+
+def test_near_its_deadline_it_begins_no_further_event_and_hands_the_rest_back(shop: Shop, handle: Handle) -> None:
+    shop.buy("ann", "pro_monthly")
+    completed = next(body for body in shop.events() if b'"checkout.session.completed"' in body)
+    late = SimpleNamespace(aws_request_id="req-1", get_remaining_time_in_millis=lambda: 5_000)
+
+    answer = handle({"Records": [record(accepted(completed))]}, late)
+
+    assert failed(answer) == ["m1"]
+    assert shop.rows("SELECT 1 FROM inbox") == []
+
+
+def test_a_hanging_stripe_is_asked_once_and_the_retry_is_left_to_the_queue(shop: Shop, handle: Handle) -> None:
+    shop.buy("ann", "badge")
+    completed = next(body for body in shop.events() if b'"checkout.session.completed"' in body)
+    shop.double.control.add_fault("503", match="/v1/checkout/sessions", times=None)
+    before = len(shop.double.control.requests())
+
+    assert failed(handle({"Records": [record(accepted(completed))]}, CONTEXT)) == ["m1"]
+
+    assert len(shop.double.control.requests()) - before == 1

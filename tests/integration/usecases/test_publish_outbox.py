@@ -1,5 +1,7 @@
 """What a commit owes is published before anyone is told it is done, and by the sweep after a crash."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -12,8 +14,11 @@ from billing.domain.snapshot import from_document
 from billing.errors import Transient
 from billing.messages.bus import Bus
 from billing.runtime.aws import EVENTBRIDGE, AwsClient
+from billing.store.connection import transaction
+from billing.store.holdings import record_change
 from billing.usecases.publish_outbox import Publisher, Swept, publish_customer, publish_project, sweep
 from billing.usecases.refill_snapshot import refill_key, refill_snapshot
+from tests.support.faulty_dynamodb import run_faulty_dynamodb
 from tests.support.world import START, World, make_world
 
 NOW = START + timedelta(days=1)
@@ -181,3 +186,36 @@ def test_a_bus_that_refuses_holds_up_no_acknowledgement_and_stays_owed(
 
     assert (done, cached_version(cache, "ann"), world.debts()) == (False, 2, 1)
     assert sweep(publisher, NOW) == Swept(paid=1, unpaid=0)
+
+
+def test_a_change_that_takes_everything_away_is_announced_too(
+    world: World, publisher: Publisher, aws_endpoint: str
+) -> None:
+    customer_id = world.subscribe("ann")
+    publish_customer(publisher, customer_id, NOW)
+    with transaction(world.database_url) as connection:
+        connection.execute("DELETE FROM subscription_items")
+        record_change(connection, customer_id, cause_kind="event", cause_id="evt_2", now=NOW)
+
+    with run_faulty_dynamodb(aws_endpoint) as recorder:
+        client = AwsClient(EVENTBRIDGE, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": recorder.url})
+        publish_customer(replace(publisher, bus=Bus(client, "default")), customer_id, NOW)
+        client.close()
+
+    [(_, request)] = recorder.calls
+    announced = json.loads(request["Entries"][0]["Detail"])
+    assert (announced["user_id"], announced["version"], announced["entitlements"]) == ("ann", 3, [])
+
+
+def test_a_debt_that_breaks_its_publication_is_told_and_holds_up_no_other(world: World, publisher: Publisher) -> None:
+    """A defect in one customer's rows must not leave everybody behind them unpublished."""
+    for user_id in ("ann", "ben", "eve"):
+        world.subscribe(user_id)
+    with transaction(world.database_url) as connection:
+        connection.execute("UPDATE customers SET holdings = '[{}]' WHERE user_id = 'ann'")
+
+    with pytest.raises(ExceptionGroup) as broken:
+        sweep(publisher, NOW)
+
+    assert [type(fault) for fault in broken.value.exceptions] == [KeyError]
+    assert world.debts() == 1
