@@ -24,7 +24,7 @@ class Entry:
 
 
 GIVEN_UP = "broke its handling: "
-"""How the reason of an event begins that the queue gave up, through no fault of its own: redriven, it is tried again."""
+"""How the reason of an event begins that the queue gave up, by no fault of its own: redriven, it is tried again."""
 
 _CLAIM = """
 INSERT INTO inbox (event_id, type, status, reason, body, created, object_id, received_at)
