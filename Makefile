@@ -6,10 +6,11 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
 COVER := $(PY) -m pytest -p no:cacheprovider
+PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package))
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e bench lint typecheck docs format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulate simulate-long bench mutate lint typecheck docs format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,27 +38,51 @@ stop: $(READY) ## Stop a running system (Ctrl-C in its terminal does the same)
 invoke: $(READY) ## Invoke one function with a sample: make invoke FN=checkout EVENT=events/http/checkout.json
 	@$(PY) -m infra.local invoke "$(FN)" "$(EVENT)"
 
-test: lint typecheck unit integration contract e2e ## All of it: lint, types, every suite, both coverage gates
+test: lint typecheck unit integration contract e2e simulation ## All of it: lint, types, every suite, both coverage gates
 	@echo "==> all green. Next: make run"
 
 unit: $(READY) ## Unit tests, coverage ≥ 85 %
 	@echo "==> unit tests"
-	@COVERAGE_FILE=.coverage.unit $(COVER) tests/unit $(UNIT_COVER) --cov-report=term --cov-fail-under=85 -q
+	@COVERAGE_FILE=.coverage.unit $(COVER) tests/unit $(PARALLEL) $(UNIT_COVER) --cov-report=term --cov-fail-under=85 -q
 
 integration: $(READY) ## Integration tests on real PostgreSQL, DynamoDB API and Stripe double, coverage ≥ 70 %
 	@echo "==> integration tests"
-	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration --cov --cov-report=term --cov-fail-under=70 -q
+	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration $(PARALLEL) --cov --cov-report=term --cov-fail-under=70 -q
 
 contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and the official CLI, our signatures against botocore
 	@echo "==> contract tests"
-	@$(COVER) tests/contract -q
+	@$(COVER) tests/contract $(PARALLEL) -q
 
 e2e: $(READY) ## The whole system over HTTP
 	@echo "==> end-to-end tests"
 	@$(COVER) tests/e2e -q
 
+simulation: $(READY) ## Fixed seeds, known-bad designs that must die, and a minute of fresh seeds (3 minutes)
+	@echo "==> simulation"
+	@PYTHONHASHSEED=0 $(COVER) tests/simulation -q
+	@$(PY) -m tests.simulation $$(date +%s)- --minutes 1
+
+SEED ?= 1
+STEPS ?= 500
+MINUTES ?= 240
+simulate: $(READY) ## Replay a seed of the simulation: make simulate SEED=17 STEPS=500
+	@$(PY) -m tests.simulation $(SEED) --steps $(STEPS)
+
+simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUTES=240 STEPS=500
+	@$(PY) -m tests.simulation $(or $(SEEDS),$$(date +%s)-) --steps $(STEPS) --minutes $(MINUTES) --keep-going
+
 bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
 	@$(PY) -m tests.bench.events
+
+# In a copy, for mutmut names a module by its path from where it runs. SURVIVED lists what no test noticed.
+mutate: $(READY) ## Mutation tests: is every rule of billing/domain held by a unit test? (half an hour, one process)
+	@rm -rf build/mutate && mkdir -p build/mutate/tests
+	@cp -r shared/billing docs pyproject.toml build/mutate && cp -r tests/__init__.py tests/unit build/mutate/tests
+	@cd build/mutate && $(CURDIR)/.venv/bin/mutmut run --max-children 1
+	@cd build/mutate && $(CURDIR)/.venv/bin/mutmut results --all true | awk -F '[.: ]+' '{ file = $$4; all[file]++; total++; \
+	    if ($$NF ~ /^(killed|timeout)$$/) { killed[file]++; caught++ } else print "SURVIVED" $$0 } \
+	  END { for (file in all) printf "%-14s %4d of %4d\n", file, killed[file], all[file] | "sort"; close("sort"); \
+	    printf "==> %d of %d mutants killed, %.1f %%\n", caught, total, 100 * caught / total }'
 
 lint: $(READY) ## ruff, import-linter
 	@echo "==> lint"
@@ -82,4 +107,4 @@ lock: $(READY) ## Lock requirements/*.in again (hashes, no registry address)
 	    requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: stop ## Stop the system; delete its data, the venv and caches
-	@rm -rf .local .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.*
+	@rm -rf .local .venv build/mutate .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.*

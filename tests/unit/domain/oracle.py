@@ -43,9 +43,21 @@ def _live(holding: Holding, catalog: Catalog, at: datetime) -> bool:
     if isinstance(holding, Grant):
         return not holding.denial and _grant_live(holding, at)
     policy = catalog.policies.get(holding.price_id, PricePolicy())
+    if _money_gone(holding, policy, at):
+        return False
     if isinstance(holding, Purchase):
         return _purchase_live(holding, policy, at)
     return _item_live(holding, policy, at)
+
+
+def _money_gone(holding: SubscriptionItem | Purchase, policy: PricePolicy, at: datetime) -> bool:
+    money, full = holding.money, policy.on_full_refund
+    if isinstance(holding, Purchase) and full is None:
+        full = "revoke"
+    took = [money.disputed_since, money.lost_at]
+    took += [money.refunded_at] if full == "revoke" else []
+    took += [money.partly_refunded_at] if policy.on_partial_refund == "revoke" else []
+    return any(when is not None and at >= when for when in took)
 
 
 def _grant_live(grant: Grant, at: datetime) -> bool:

@@ -4,6 +4,7 @@ from billing.domain.catalog import (
     DEFAULT_POLICY,
     UNLIMITED,
     Benefit,
+    Catalog,
     Feature,
     PricePolicy,
     Value,
@@ -38,9 +39,28 @@ def test_a_product_nobody_described_gives_nothing() -> None:
     assert benefits_of(a_catalog(), "prod_unknown", "price_unknown") == ()
 
 
-def test_a_price_without_a_policy_of_its_own_has_seven_days_grace_72_hours_leeway_and_no_end_of_access() -> None:
+def test_a_price_without_a_policy_of_its_own_has_the_usual_one() -> None:
     assert policy_of(a_catalog(), "price_pro") == DEFAULT_POLICY
-    assert PricePolicy(grace_period=GRACE, renewal_leeway=LEEWAY, access_days=None) == DEFAULT_POLICY
+
+
+def test_the_usual_policy_is_seven_days_grace_72_hours_leeway_no_end_of_access_and_parts_refunded_keep() -> None:
+    assert (
+        PricePolicy(
+            grace_period=GRACE,
+            renewal_leeway=LEEWAY,
+            access_days=None,
+            on_full_refund=None,
+            on_partial_refund="keep",
+        )
+        == DEFAULT_POLICY
+    )
+
+
+def test_a_catalog_of_nothing_gives_nothing() -> None:
+    empty = Catalog("notes", 1, {})
+
+    assert benefits_of(empty, "prod_pro", "price_pro") == ()
+    assert policy_of(empty, "price_pro") == DEFAULT_POLICY
 
 
 def test_a_prices_own_policy_is_found() -> None:

@@ -95,6 +95,23 @@ def test_a_change_of_a_subscription_item_is_told(changes: dict[str, Any], words:
     assert told(item, replace(item, **changes)) == [f"{name}, subscription sub_1: {words}"]
 
 
+def test_several_changes_of_one_holding_are_one_sentence() -> None:
+    assert change_of(an_item(), quantity=2, status="past_due") == "quantity 1 → 2, active → past_due"
+
+
+def test_a_price_without_a_label_goes_by_its_id() -> None:
+    [change] = holdings_changed([an_item()], [an_item(price_id="price_max")], {})
+
+    assert change.text == "price_max, subscription sub_1: changed from price_pro to price_max"
+
+
+def test_holdings_of_two_kinds_are_two_even_if_their_ids_are_one() -> None:
+    came, went = told(a_purchase(id="same"), a_grant(id="same"))
+
+    assert came.startswith("grant same: gives export")
+    assert went == "Life of 2026-01-01: no longer held"
+
+
 @pytest.mark.parametrize(
     ("before", "words"),
     [
@@ -192,6 +209,13 @@ def test_what_a_product_or_a_price_gives_now_is_told() -> None:
         "product prod_pro gives export: 1 → 2 a unit",
         "price Pro gives export: nothing → unlimited",
     ]
+
+
+def test_a_policy_that_stays_is_not_told_and_one_that_goes_is() -> None:
+    strict = a_catalog(policies={"price_pro": PricePolicy(access_days=3)})
+
+    assert edited(strict, replace(strict, epoch=2)) == []
+    assert edited(strict, a_catalog()) == ["price Pro: access_days 3 → by default"]
 
 
 def test_a_policy_of_a_price_that_has_a_label_is_told() -> None:

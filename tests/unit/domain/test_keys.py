@@ -33,6 +33,10 @@ def test_the_format_never_changes_under_the_keys_already_given_out() -> None:
     assert digest(key).hex() == "da45c411b4f4e2da78c9b894ad4b0ffd55e0f1fadc0aa1f3f119f84186028466"
 
 
+def test_an_admin_keys_tag_is_that_of_no_project() -> None:
+    assert tag(None) == tag("") == "4oymiquy"  # openssl and base32, likewise
+
+
 @given(place=st.integers(0, 66), character=st.characters(min_codepoint=32, max_codepoint=126))
 def test_one_changed_character_makes_it_none(place: int, character: str) -> None:
     key = mint("live", "notes", RANDOM)

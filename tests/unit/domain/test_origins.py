@@ -137,6 +137,29 @@ def test_any_other_url_is_refused_with_the_reason(url: str) -> None:
     assert fault_of_redirect(url, ALLOWED)
 
 
+CHARACTERS = "holds spaces, backslashes, control or non-ASCII characters: percent-encode them, and the host in punycode"
+SHAPE = "not an absolute http(s) URL of host, optional port and path, without user name or password"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://app.example/" + "a" * LONGEST_URL, "longer than 2048 characters"),
+        ("https://app.example/a b", CHARACTERS),
+        ("https://app.example\\@evil.example/", CHARACTERS),
+        ("https://app.example/ü", CHARACTERS),
+        ("/thanks", SHAPE),
+        ("https://user@app.example/", SHAPE),
+        ("https://app.example:0/", "its port is out of range"),
+        ("https://app.example:65536/", "its port is out of range"),
+        ("http://app.example/", "plain http is for localhost and 127.0.0.1 only: use https"),
+        ("https://evil.example/", "its origin (scheme, host and port) is none of the project's allowed origins"),
+    ],
+)
+def test_the_reason_says_what_to_mend(url: str, reason: str) -> None:
+    assert fault_of_redirect(url, ALLOWED) == reason
+
+
 def test_the_longest_url_is_accepted() -> None:
     url = "https://app.example/"
     assert fault_of_redirect(url + "a" * (LONGEST_URL - len(url)), ALLOWED) is None
@@ -154,6 +177,17 @@ def test_plain_http_is_refused_even_if_the_project_allowed_it() -> None:
 def test_an_allowed_origin_that_is_none_allows_nothing(origin: str) -> None:
     assert parse_origin(origin) is None
     assert fault_of_redirect("https://app.example/", [origin]) is not None
+
+
+@pytest.mark.parametrize("origin", ["https://app.example:0", "https://app.example:65536", "http://app.example"])
+def test_an_allowed_origin_that_is_not_safe_allows_nothing(origin: str) -> None:
+    assert parse_origin(origin) is None
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_the_first_and_the_last_port_are_ports(port: int) -> None:
+    assert parse_origin(f"https://app.example:{port}") == Origin("https", "app.example", port)
+    assert fault_of_redirect(f"https://app.example:{port}/x", [f"https://app.example:{port}"]) is None
 
 
 def test_an_origin_is_its_scheme_host_and_port() -> None:

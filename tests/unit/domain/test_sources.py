@@ -96,6 +96,12 @@ def test_a_grace_longer_than_the_period_and_its_leeway_ends_with_them() -> None:
     assert window_of(policy, status="past_due", past_due_since=START) == (Window(START, PERIOD_END + LEEWAY), "expired")
 
 
+def test_a_grace_that_ends_with_the_period_and_its_leeway_is_an_expiry() -> None:
+    policy = PricePolicy(grace_period=PERIOD_END + LEEWAY - START)
+
+    assert window_of(policy, status="past_due", past_due_since=START)[1] == "expired"
+
+
 def test_a_failure_from_before_the_subscription_leaves_no_window() -> None:
     window, reason = window_of(status="past_due", past_due_since=START - 30 * DAY)
 
@@ -185,6 +191,12 @@ def test_a_scheduled_end_within_the_grace_is_an_expiry_not_a_grace_that_ended() 
     members: dict[str, Any] = {"status": "past_due", "past_due_since": START, "cancel_at": START + 2 * DAY}
 
     assert window_of(**members) == (Window(START, START + 2 * DAY), "expired")
+
+
+def test_a_scheduled_end_at_the_very_end_of_the_grace_leaves_that_the_reason() -> None:
+    members: dict[str, Any] = {"status": "past_due", "past_due_since": START, "cancel_at": START + GRACE}
+
+    assert window_of(**members) == (Window(START, START + GRACE), "past_due_grace_ended")
 
 
 def test_a_scheduled_end_after_the_grace_does_not_lengthen_it() -> None:
@@ -285,6 +297,14 @@ def test_a_purchase_is_a_source_since_its_payment_by_the_policy_of_its_own_price
         since=START + DAY,
         evidence=(("product", "prod_life"), ("price", "price_life"), ("event", "evt_2")),
     )
+
+
+@pytest.mark.parametrize("holding", [an_item(price_id="price_own"), a_purchase(price_id="price_own")])
+def test_a_holding_gives_what_its_own_price_gives(holding: Any) -> None:
+    (source,) = sources_of(holding, a_catalog({}, {"price_own": (Benefit("seats", 3),)}))
+
+    assert isinstance(source, Source)
+    assert (source.feature, source.value) == ("seats", 3)
 
 
 def test_a_holding_whose_event_is_unknown_names_none() -> None:

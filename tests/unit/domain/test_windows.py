@@ -99,6 +99,15 @@ def test_a_time_with_an_offset_is_read_as_utc() -> None:
     assert read.utcoffset() == timedelta(0)
 
 
+@pytest.mark.usefixtures("machine_in_tokyo")
+def test_the_machines_own_time_zone_does_not_matter() -> None:
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    assert noon.astimezone(None).hour == 21
+    assert rfc3339(noon) == "2026-11-23T12:00:00Z"
+    assert parse_rfc3339("2026-11-23T12:00:00Z").utcoffset() == timedelta(0)
+
+
 @pytest.mark.parametrize("text", ["2026-11-23T15:04:05", "2026-11-23"])
 def test_a_time_without_a_zone_is_refused_with_the_way_to_mend_it(text: str) -> None:
     with pytest.raises(ValueError, match="names no time zone: add Z"):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from billing.domain.catalog import UNLIMITED, Benefit, Catalog, Feature, PricePolicy
 from billing.domain.holdings import Grant, Holding, Purchase, SubscriptionItem
+from billing.domain.policies import NOTHING_BACK, MoneyBack
 from billing.domain.windows import FOREVER
 from tests.unit.domain.making import FEATURES, START, TICK
 
@@ -78,6 +79,8 @@ policies = st.builds(
     grace_period=lengths,
     renewal_leeway=lengths,
     access_days=st.none() | st.integers(1, LONGEST // 2),
+    on_full_refund=st.sampled_from([None, "revoke", "keep"]),
+    on_partial_refund=st.sampled_from(["keep", "keep", "revoke"]),
 )
 
 catalogs = st.builds(
@@ -89,6 +92,10 @@ catalogs = st.builds(
     by_price=st.dictionaries(st.sampled_from(sorted(PRICES)), benefit_sets(), max_size=1),
     policies=st.fixed_dictionaries(dict.fromkeys(PRICES, policies)),
 )
+
+
+sometimes = st.none() | st.none() | dates
+moneys = st.just(NOTHING_BACK) | st.builds(MoneyBack, sometimes, sometimes, sometimes, sometimes)
 
 
 @st.composite
@@ -111,6 +118,7 @@ def items(draw: st.DrawFn, n: int = 0) -> SubscriptionItem:
         ended_at=draw(maybe),
         past_due_since=draw(maybe),
         customer_deleted_at=draw(st.none() | maybe),
+        money=draw(moneys),
         event=draw(st.sampled_from([None, "evt_1"])),
     )
 
@@ -118,7 +126,8 @@ def items(draw: st.DrawFn, n: int = 0) -> SubscriptionItem:
 @st.composite
 def purchases(draw: st.DrawFn, n: int = 0) -> Purchase:
     price = draw(st.sampled_from(sorted(PRICES)))
-    return Purchase(f"cs_{n}/li_1", price, PRICES[price], draw(st.integers(1, 3)), draw(dates), event="evt_2")
+    quantity, paid_at, money = draw(st.integers(1, 3)), draw(dates), draw(moneys)
+    return Purchase(f"cs_{n}/li_1", price, PRICES[price], quantity, paid_at, money, event="evt_2")
 
 
 @st.composite

@@ -1,0 +1,127 @@
+"""All that one seed needs, fresh: a database, a table, a Stripe, two projects with catalogs and keys, the actors."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+
+from billing.domain import keys
+from billing.store.connection import close, transaction
+from billing.store.keys import insert_key
+from billing.usecases.apply_catalog import apply_catalog
+from billing.usecases.catalog_document import CatalogDocument
+from billing.usecases.manage_projects import create_project
+from infra.local.stripe_double.double import StripeDouble
+from tests.simulation import catalog
+from tests.simulation.actors import Actor, Site, make_parts
+from tests.simulation.book import Book
+from tests.simulation.deliveries import Queue
+from tests.simulation.faults import Plan
+from tests.simulation.gate import Address, Gate, Service
+from tests.simulation.operators import Office
+from tests.simulation.postgres_watch import PostgresWatch
+from tests.simulation.run import Simulation
+from tests.simulation.servers import Servers
+from tests.simulation.stage import Stage
+from tests.simulation.stripe_api import StripeApi
+from tests.simulation.tasks import Tasks
+from tests.simulation.world import World
+from tests.support.aws import make_table
+
+ROLES = {"worker": 2, "reader": 2, "operator": 1, "shopper": 1, "sweeper": 1}
+
+_NARROW_AND_WIDE = 1000
+"""Every other thousand of seeds plays in a narrow world."""
+
+_TOLD_LATE = 0.3
+"""Of the events of setting up: most are settled before the first user comes."""
+
+
+@contextmanager
+def simulation(seed: int, steps: int, servers: Servers) -> Iterator[Simulation]:
+    with ExitStack() as stack:
+        database = stack.enter_context(servers.database())
+        table = stack.enter_context(make_table(servers.aws_url))
+        double = stack.enter_context(StripeDouble(seed=seed))
+        api = StripeApi(double.url)
+        stack.callback(api.close)
+        # a source of chance for each concern: other faults do not make other lives
+        lives, faults = _chance("lives", seed), _chance("faults", seed)
+        narrow = seed // _NARROW_AND_WIDE % 2 == 1
+        world = World(double, api, lives, restless=lives.choice([0.15, 0.3, 0.5]), narrow=narrow)
+        world.begin()
+        office = Office(_chance("office", seed), _open_shop(database, servers, table, double, world))
+        watch = PostgresWatch(stack.enter_context(psycopg.connect(servers.url_of(database), autocommit=True)))
+        book = Book(watch.connection)
+        book.look()
+        book.promised_epochs = dict(book.moment.epochs)
+        queue = Queue(_chance("queue", seed), rough=faults.random() < 0.8, lively=narrow)
+        queue.deliver(world, [event for event in world.take_news() if lives.random() < _TOLD_LATE], 0)
+        gate = Gate({"postgres": servers.postgres, "aws": servers.aws, "stripe": _address(double.url)}, watch)
+        stage = Stage(gate, book, Plan(faults, watch), _chance("schedule", seed))
+        site = Site(database, table, world.present, lambda: stage.step * 0.05)
+        for role, count in ROLES.items():
+            stage.actors += [Actor(f"{role} {number}", role, gate, site) for number in range(count)]
+        try:
+            yield Simulation(seed, steps, stage, Tasks(stage, world, queue, office), world)
+        finally:
+            _end(stage)
+
+
+def _end(stage: Stage) -> None:
+    for actor in stage.actors:
+        stage.gate.cut_off(actor.name)
+    for actor in stage.actors:
+        if actor.task:
+            stage.gate.settle(actor.name, actor.has_ended)
+        actor.stop()
+    stage.gate.close()
+
+
+def _open_shop(
+    database: str, servers: Servers, table: str, double: StripeDouble, world: World
+) -> dict[str, tuple[str, str]]:
+    """Straight, with no gate between. Returns secret → (project, key id)."""
+    ports: dict[Service, int] = {
+        "postgres": servers.postgres_port,
+        "aws": servers.aws[1],
+        "stripe": _address(double.url)[1],
+    }
+    parts = make_parts(Site(database, table, world.present, lambda: 0.0), ports)
+    url, chance = parts.worker.database_url, random.Random("keys")  # noqa: S311  the same for every seed
+    secrets = {}
+    for project in catalog.PROJECTS:
+        create_project(url, project_id=project, name=project, allowed_origins=[], namespace=catalog.NAMESPACE)
+        document = CatalogDocument.model_validate(catalog.START[project])
+        apply_catalog(parts.publisher, parts.worker.stripe, project, document, world.present)
+        for number in range(2):
+            secret = keys.mint("test", project, chance.randbytes(keys.RANDOM_BYTES))
+            secrets[secret] = (project, f"key_{project}_{number}")
+            _keep_key(url, secret, *secrets[secret])
+    parts.publisher.cache.aws.close()
+    close(url)
+    return secrets
+
+
+def _keep_key(database_url: str, secret: str, project: str, key_id: str) -> None:
+    with transaction(database_url) as connection:
+        insert_key(
+            connection,
+            key_id=key_id,
+            digest=keys.digest(secret),
+            role="project",
+            project_id=project,
+            name="simulated",
+            mode="test",
+        )
+
+
+def _chance(concern: str, seed: int) -> random.Random:
+    return random.Random(f"{concern} {seed}")  # noqa: S311  to be repeated, not to be secret
+
+
+def _address(url: str) -> Address:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 0
