@@ -96,23 +96,29 @@ class Actor:
     troubled: bool = False  # a fault was injected into the present task
 
     def __post_init__(self) -> None:
-        self._ports: Mapping[Service, int] = self.gate.admit(self.name)
-        self._tasks: queue.SimpleQueue[Callable[[Parts], object] | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._dying: list[threading.Thread] = []
         self._start()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._live, name=self.name, daemon=True)
+        self._tasks: queue.SimpleQueue[Callable[[Parts], object] | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[object] = queue.SimpleQueue()
+        life = (self.gate.admit(self.name), self._tasks, self._results)
+        self._thread = threading.Thread(target=self._live, args=life, name=self.name, daemon=True)
         self._thread.start()
 
-    def _live(self) -> None:
-        parts = make_parts(self.site, self._ports)
-        while (run := self._tasks.get()) is not None:
+    def _live(
+        self,
+        ports: Mapping[Service, int],
+        tasks: queue.SimpleQueue[Callable[[Parts], object] | None],
+        results: queue.SimpleQueue[object],
+    ) -> None:
+        parts = make_parts(self.site, ports)
+        while (run := tasks.get()) is not None:
             try:
                 result: object = run(parts)
             except BaseException as fault:  # noqa: BLE001  the scheduler judges it
                 result = fault
-            self._results.put(result)
+            results.put(result)
             self.gate.wake()
         for aws in (parts.publisher.cache.aws, parts.publisher.bus.client, parts.reading.cache.aws):
             aws.close()
@@ -130,11 +136,16 @@ class Actor:
         return self._results.get()
 
     def restart(self) -> None:
-        """A new process in place of the killed one: nothing of its memory is left."""
+        """A new process in place of the killed one: nothing of its memory is left.
+
+        The killed one's thread finds every door shut and ends by itself; nobody waits for it.
+        """
         self.stop()
-        self.gate.sides[self.name].cut_off = False
+        self._dying.append(self._thread)
         self._start()
 
     def stop(self) -> None:
         self._tasks.put(None)
-        self._thread.join(10)
+
+    def is_gone(self) -> bool:
+        return not any(thread.is_alive() for thread in (self._thread, *self._dying))

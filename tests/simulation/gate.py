@@ -89,13 +89,13 @@ class Gate:
         os.write(self._mouth, b"!")
 
     def admit(self, name: str) -> dict[Service, int]:
-        """Ports at which the actor reaches the services."""
+        """Ports at which the actor reaches the services; those of a life before, if it had one, stay shut."""
         side = self.sides[name] = Side({})
         for service in self._upstreams:
             listener = socket.create_server(("127.0.0.1", 0))
             side.ports[service] = listener.getsockname()[1]
             self._listeners.append(listener)
-            self._selector.register(listener, selectors.EVENT_READ, self._acceptor(name, service, listener))
+            self._selector.register(listener, selectors.EVENT_READ, self._acceptor(name, side, service, listener))
         return side.ports
 
     def close(self) -> None:
@@ -108,6 +108,14 @@ class Gate:
         self._selector.close()
         os.close(self._ear)
         os.close(self._mouth)
+
+    def drain(self, over: Callable[[], bool]) -> None:
+        """Refuse what killed actors still try, until it is over. Raises Stuck."""
+        deadline = time.monotonic() + PATIENCE
+        while not over():
+            if time.monotonic() > deadline:
+                raise Stuck("a killed actor does not end")
+            self._pump(0.01)
 
     # ── the scheduler's leave ────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,17 +185,17 @@ class Gate:
                 key.data()
         return bool(ready)
 
-    def _acceptor(self, name: str, service: Service, listener: socket.socket) -> Callable[[], None]:
+    def _acceptor(self, name: str, side: Side, service: Service, listener: socket.socket) -> Callable[[], None]:
         def accept() -> None:
             client, _ = listener.accept()
-            if self.sides[name].cut_off:
+            if side.cut_off:
                 client.close()
                 return
             server = socket.create_connection(self._upstreams[service], 10)
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = Link(name, service, client, server, greeting=service == "postgres")
-            self.sides[name].links.append(link)
+            side.links.append(link)
             self._selector.register(client, selectors.EVENT_READ, lambda: self._from_client(link))
             self._selector.register(server, selectors.EVENT_READ, lambda: self._from_server(link))
 

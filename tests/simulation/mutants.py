@@ -117,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "watermark of a fetched row = event.created",
-        2,
+        1005,
         (
             (
                 "usecases/observation.py",

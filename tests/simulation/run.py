@@ -15,6 +15,7 @@ SETTLES_WITHIN = 30_000
 _PACES = (0.03, 0.2, 1.0, 1.0, 4.0)
 """How eager an actor is; drawn anew now and then, so that some stall for long while others hurry."""
 
+_FRESH = 300
 _TELLING = ("GET /v1/subscriptions", "COMMIT", "BatchGetItem", "SELECT p.id, $1")
 _EAGER = {"worker": 1.0, "reader": 0.3, "operator": 0.1, "shopper": 0.4, "sweeper": 0.006}
 _WORLDLY = 0.6
@@ -86,7 +87,11 @@ class Simulation:
         return self.paces.get(actor.name, 1.0) * (_EAGER[actor.role] if actor.task is None else 1.0)
 
     def _world_acts(self) -> None:
+        before = self.world.now
         self.stage.tell("world", self.world.act())
+        if self.world.narrow and self.world.now - before > _FRESH:
+            # just past its freshness an item is refilled by one reader while others use it: let them meet
+            self.paces.update({reader.name: _PACES[-1] for reader in self.stage.of_role("reader")})
         self.stage.counts["deeds"] += 1
         news = [*self.world.pending_news, *self.world.take_news()]
         self.world.pending_news.clear()

@@ -73,10 +73,8 @@ def simulation(seed: int, steps: int, servers: Servers) -> Iterator[Simulation]:
 def _end(stage: Stage) -> None:
     for actor in stage.actors:
         stage.gate.cut_off(actor.name)
-    for actor in stage.actors:
-        if actor.task:
-            stage.gate.settle(actor.name, actor.has_ended)
         actor.stop()
+    stage.gate.drain(lambda: all(actor.is_gone() for actor in stage.actors))
     stage.gate.close()
 
 

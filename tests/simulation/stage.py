@@ -146,9 +146,7 @@ class Stage:
         self.counts["crashes"] += 1
         self.freed = True
         self.gate.cut_off(actor.name)
-        self.gate.settle(actor.name, actor.has_ended)
-        task = actor.task
-        actor.take_result()
+        task, actor.task = actor.task, None
         actor.restart()
         if task is not None:
             task.crashed()

@@ -66,6 +66,20 @@ def test_what_came_is_told_with_all_there_is_to_it(holding: Holding, words: str)
     assert told(None, holding) == [words]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cancel_at_period_end": True}, "to be canceled at the end of its period, 2026-02-01 00:00:00 UTC"),
+        ({"past_due_since": LATER}, "payments fail since 2026-01-04 00:00:00 UTC"),
+        ({"ended_at": LATER}, "ended on 2026-01-04 00:00:00 UTC"),
+        ({"customer_deleted_at": LATER}, "its customer was deleted in Stripe on 2026-01-04 00:00:00 UTC"),
+        ({"money": MoneyBack(disputed_since=LATER)}, "disputed since 2026-01-04 00:00:00 UTC"),
+    ],
+)
+def test_what_came_out_of_order_is_told_so(changes: dict[str, Any], words: str) -> None:
+    assert told(None, an_item(**changes)) == [f"{told(None, an_item())[0]}, {words}"]
+
+
 @pytest.mark.parametrize("holding", [an_item(), a_purchase(), a_grant()])
 def test_what_went_is_told(holding: Holding) -> None:
     [text] = told(holding, None)

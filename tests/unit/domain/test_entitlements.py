@@ -7,11 +7,12 @@ from itertools import permutations
 import pytest
 
 from billing.domain.catalog import UNLIMITED, Benefit, Catalog
-from billing.domain.entitlements import Reason, boundaries, decide, states_of
+from billing.domain.entitlements import FeatureState, Reason, boundaries, decide, states_of
 from billing.domain.holdings import Holding
 from billing.domain.windows import FOREVER
 from tests.unit.domain.making import (
     DAY,
+    EXPORT,
     GRACE,
     LEEWAY,
     PERIOD_END,
@@ -283,6 +284,10 @@ def test_boundaries_are_the_later_edges_of_sources_and_denials_in_order() -> Non
 
 def test_the_end_of_time_is_no_boundary() -> None:
     assert boundaries(states_of([a_purchase()], a_catalog())["export"], START - DAY) == [START]
+
+
+def test_a_state_of_nothing_decides_as_nothing() -> None:
+    assert decide(FeatureState(EXPORT), NOON) == decided([], NOON)
 
 
 def test_every_feature_of_the_catalog_has_a_state_held_or_not() -> None:

@@ -58,7 +58,7 @@ def test_a_feature_the_project_does_not_have_is_explained_by_that_alone() -> Non
     found = explained(a_grant(), "nonsense")
 
     assert found.decision.reason == found.rule.code == "feature_not_found"
-    assert (found.sources, found.denials) == ((), ())
+    assert (found.sources, found.denials, found.decision.sources) == ((), (), ())
 
 
 def test_a_purchase_of_a_price_without_a_label_goes_by_its_id() -> None:
