@@ -6,6 +6,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
 COVER := $(PY) -m pytest -p no:cacheprovider
+# not for integration tests: they meet real time limits, and mean to
 PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package))
@@ -47,7 +48,7 @@ unit: $(READY) ## Unit tests, coverage ≥ 85 %
 
 integration: $(READY) ## Integration tests on real PostgreSQL, DynamoDB API and Stripe double, coverage ≥ 70 %
 	@echo "==> integration tests"
-	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration $(PARALLEL) --cov --cov-report=term --cov-fail-under=70 -q
+	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration --cov --cov-report=term --cov-fail-under=70 -q
 
 contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and the official CLI, our signatures against botocore
 	@echo "==> contract tests"

@@ -21,8 +21,11 @@ def test_a_written_holding_says_its_kind(holding: Holding, kind: str) -> None:
     assert to_json(holding)["kind"] == kind
 
 
-def test_what_is_not_known_is_not_written() -> None:
-    assert to_json(a_purchase(event=None)) == {
+def test_what_is_not_known_is_neither_written_nor_read() -> None:
+    unknown = a_purchase(event=None)
+
+    assert from_json(to_json(unknown)) == unknown
+    assert to_json(unknown) == {
         "kind": "purchase",
         "id": "cs_1/li_1",
         "price_id": "price_life",
