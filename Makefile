@@ -67,12 +67,12 @@ simulation-full: $(READY) ## Known-bad designs that must die by their seeds, the
 	@$(PY) -m tests.simulation $$(date +%s)- --minutes 1
 
 SEED ?= 1
-STEPS ?= 500
+STEPS ?= 800
 MINUTES ?= 240
-simulate: $(READY) ## Replay a seed of the simulation: make simulate SEED=17 STEPS=500
+simulate: $(READY) ## Replay a seed of the simulation: make simulate SEED=17 STEPS=800
 	@$(PY) -m tests.simulation $(SEED) --steps $(STEPS)
 
-simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUTES=240 STEPS=500
+simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUTES=240 STEPS=800
 	@$(PY) -m tests.simulation $(or $(SEEDS),$$(date +%s)-) --steps $(STEPS) --minutes $(MINUTES) --keep-going
 
 bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)

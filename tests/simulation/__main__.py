@@ -55,7 +55,7 @@ def _enough(totals: Counter[str], options: argparse.Namespace) -> bool:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", nargs="+", help="a seed, a range such as 1-50, or 1- for all from 1 on")
-    parser.add_argument("--steps", type=int, default=500, help="steps in which the world acts; then all comes to rest")
+    parser.add_argument("--steps", type=int, default=800, help="steps in which the world acts; then all comes to rest")
     parser.add_argument("--minutes", type=float, default=0, help="begin no seed after so long (0: no limit)")
     parser.add_argument("--keep-going", action="store_true", help="go on to the next seed after a broken promise")
     parser.add_argument("--story", type=int, default=60, help="lines of the story told of a broken seed")

@@ -16,12 +16,15 @@ _SORRY = {"error": {"type": "api_error", "message": "Stripe is temporarily unava
 
 @dataclass
 class Plan:
-    """`outages`: until which step a service answers nobody. `troubled`: when an actor last met a fault."""
+    """`outages`: until which step a service answers nobody. `troubled`: when an actor last met a fault.
+    `streaks`: how many more of an actor's calls to AWS fail.
+    """
 
     rng: random.Random
     watch: PostgresWatch
     outages: dict[Service, int] = field(default_factory=dict)
     troubled: dict[str, int] = field(default_factory=dict)
+    streaks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.crashes = self.rng.choice([0, 0.004, 0.01, 0.03])
@@ -34,6 +37,7 @@ class Plan:
 
     def stop(self) -> None:
         self.outages.clear()
+        self.streaks.clear()
 
     def next(self, link: Link, step: int) -> Fault | None:
         """What happens to this request; None: nothing."""
@@ -46,7 +50,12 @@ class Plan:
         decisive = link.asked == "COMMIT" or (link.asked or "").startswith("PutItem")
         if self.rng.random() < self.crashes * (4 if decisive else 1):
             return self.rng.choice(["crash before", "crash after"])
+        if link.service == "aws" and self.streaks.get(link.owner, 0) > 0:
+            self.streaks[link.owner] -= 1
+            return "refused"
         if self.rng.random() < self.breaks[link.service]:
+            # the client tries three times: only what outlasts that is felt
+            self.streaks[link.owner] = self.rng.choice([0, 2])
             return self._break(link)
         return None
 

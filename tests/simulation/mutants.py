@@ -29,7 +29,7 @@ class Mutant:
     name: str
     seed: int
     edits: tuple[tuple[str, str, str], ...]
-    steps: int = 500
+    steps: int = 800
 
 
 MUTANTS = (
@@ -43,12 +43,12 @@ MUTANTS = (
     ),
     Mutant(
         "no republish on redelivery",
-        1006,
+        1008,
         (("usecases/apply_event.py", "return outcome, tuple(before.customer_ids)", "return outcome, ()"),),
     ),
     Mutant(
         "version allocated outside the lock",
-        1023,
+        1006,
         # PostgreSQL numbers a transaction at its first write: the claim of the event, before the lock
         (("store/holdings.py", "version = version + 1", "version = pg_current_xact_id()::text::bigint"),),
     ),
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "answer before fill",
-        1007,
+        1010,
         (
             (
                 "usecases/refill_snapshot.py",
@@ -103,7 +103,7 @@ MUTANTS = (
     ),
     Mutant(
         "ack though the publish failed",
-        1023,
+        1032,
         (
             (
                 "usecases/apply_event.py",
@@ -117,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "watermark of a fetched row = event.created",
-        1005,
+        1004,
         (
             (
                 "usecases/observation.py",
@@ -131,7 +131,7 @@ MUTANTS = (
     ),
     Mutant(
         "tie stored without compare-and-set",
-        1003,
+        1012,
         (("usecases/observation.py", "known is not None and known.revision == revision", "known is not None"),),
     ),
     Mutant(
@@ -141,7 +141,7 @@ MUTANTS = (
     ),
     Mutant(
         "writers put blindly",
-        1003,
+        1001,
         (
             ("cache/client.py", '        "ConditionExpression": f"attribute_not_exists(pk) OR v', '        "_": f"'),
             ("cache/client.py", '        "ExpressionAttributeValues": {":v": item["v"]},\n', ""),
@@ -180,8 +180,8 @@ def play(source: Path, servers: Servers, seeds: str, steps: int) -> tuple[int, s
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--hunt", default="1-60")
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--hunt", default="1001-1060")
+    parser.add_argument("--steps", type=int, default=800)
     options = parser.parse_args()
     with run_servers() as servers:
         for mutant in MUTANTS:

@@ -18,7 +18,7 @@ _PACES = (0.03, 0.2, 1.0, 1.0, 4.0)
 _FRESH = 300
 _TELLING = ("GET /v1/subscriptions", "COMMIT", "BatchGetItem", "SELECT p.id, $1")
 _EAGER = {"worker": 1.0, "reader": 0.3, "operator": 0.1, "shopper": 0.4, "sweeper": 0.006}
-_WORLDLY = 0.6
+_BUSY = {"worker": 3.0}
 
 
 @dataclass(eq=False)
@@ -66,7 +66,7 @@ class Simulation:
         weights = [self._weight(actor) for actor, _ in found]
         if not self.world_rests:
             choices.append(self._world_acts)
-            weights.append(_WORLDLY)
+            weights.append(self.world.eager)
         if stage.rng.random() < (0.12 if self.world.narrow else 0.04):
             self.paces[stage.rng.choice(stage.actors).name] = stage.rng.choice(_PACES)
         if choices:
@@ -84,7 +84,8 @@ class Simulation:
         self.stage.last_asked = ("", "")
 
     def _weight(self, actor: Actor) -> float:
-        return self.paces.get(actor.name, 1.0) * (_EAGER[actor.role] if actor.task is None else 1.0)
+        eager = _BUSY.get(actor.role, 1.0) if actor.task else _EAGER[actor.role]
+        return self.paces.get(actor.name, 1.0) * eager
 
     def _world_acts(self) -> None:
         before = self.world.now

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 import psycopg
 
 from billing.domain import keys
+from billing.payments.client import connect
 from billing.store.connection import close, transaction
 from billing.store.keys import insert_key
 from billing.usecases.apply_catalog import apply_catalog
 from billing.usecases.catalog_document import CatalogDocument
+from billing.usecases.ensure_customer import ensure_customer
 from billing.usecases.manage_projects import create_project
 from infra.local.stripe_double.double import StripeDouble
 from tests.simulation import catalog
@@ -27,7 +29,7 @@ from tests.simulation.servers import Servers
 from tests.simulation.stage import Stage
 from tests.simulation.stripe_api import StripeApi
 from tests.simulation.tasks import Tasks
-from tests.simulation.world import World
+from tests.simulation.world import USERS, World
 from tests.support.aws import make_table
 
 ROLES = {"worker": 2, "reader": 2, "operator": 1, "shopper": 1, "sweeper": 1}
@@ -36,7 +38,7 @@ _NARROW_AND_WIDE = 1000
 """Every other thousand of seeds plays in a narrow world."""
 
 _TOLD_LATE = 0.3
-"""Of the events of setting up: most are settled before the first user comes."""
+"""Of the events about the catalog: most are settled before the first user comes."""
 
 
 @contextmanager
@@ -50,15 +52,21 @@ def simulation(seed: int, steps: int, servers: Servers) -> Iterator[Simulation]:
         # a source of chance for each concern: other faults do not make other lives
         lives, faults = _chance("lives", seed), _chance("faults", seed)
         narrow = seed // _NARROW_AND_WIDE % 2 == 1
-        world = World(double, api, lives, restless=lives.choice([0.15, 0.3, 0.5]), narrow=narrow)
+        eager = lives.choice([0.08, 0.2, 0.6])
+        world = World(double, api, lives, lives.choice([0.15, 0.3, 0.5]), eager, narrow=narrow)
         world.begin()
         office = Office(_chance("office", seed), _open_shop(database, servers, table, double, world))
         watch = PostgresWatch(stack.enter_context(psycopg.connect(servers.url_of(database), autocommit=True)))
         book = Book(watch.connection)
         book.look()
         book.promised_epochs = dict(book.moment.epochs)
+        _sign_up(world, servers.url_of(database), double.url)
         queue = Queue(_chance("queue", seed), rough=faults.random() < 0.8, lively=narrow)
-        queue.deliver(world, [event for event in world.take_news() if lives.random() < _TOLD_LATE], 0)
+        news = world.take_news()
+        book.hear(news)
+        about_catalog = {event["id"] for event in news if event["type"].startswith(("product.", "price.", "plan."))}
+        told = [event for event in news if event["id"] not in about_catalog or lives.random() < _TOLD_LATE]
+        queue.deliver(world, told, 0)
         gate = Gate({"postgres": servers.postgres, "aws": servers.aws, "stripe": _address(double.url)}, watch)
         stage = Stage(gate, book, Plan(faults, watch), _chance("schedule", seed))
         site = Site(database, table, world.present, lambda: stage.step * 0.05)
@@ -101,6 +109,15 @@ def _open_shop(
     parts.publisher.cache.aws.close()
     close(url)
     return secrets
+
+
+def _sign_up(world: World, database_url: str, stripe_url: str) -> None:
+    """Most users are customers when the story begins, and one of them holds something."""
+    stripe = connect("sk_test_simulation", stripe_url)
+    for user in USERS[:-1]:
+        world.link(user, ensure_customer(database_url, stripe, catalog.NAMESPACE, user).stripe_id)
+    world.begin_subscription(USERS[0])
+    close(database_url)
 
 
 def _keep_key(database_url: str, secret: str, project: str, key_id: str) -> None:

@@ -26,6 +26,9 @@ USERS = ("ann", "bob", "cyd")
 class World:
     """`customers` are all Stripe customers each user has been, `living` the one that lives.
 
+    `restless` is how much of what happens is time passing; `eager` how often anything does: workers keep up with 0.08
+    and fall behind at 0.6, where they meet on one user's backlog.
+
     In a narrow world one user does nearly all, in seconds and around the end of a cached item's freshness: many
     changes of few rows.
     """
@@ -34,6 +37,7 @@ class World:
     api: StripeApi
     rng: random.Random
     restless: float
+    eager: float
     narrow: bool = False
     customers: dict[str, list[str]] = field(default_factory=dict)
     living: dict[str, str] = field(default_factory=dict)
@@ -48,6 +52,9 @@ class World:
         self.double.control.freeze_clock()
         self.double.control.advance_clock(to=BEGINNING)
         self.double.control.set_dunning(retry_days=[1, 2], then=self.rng.choice(["canceled", "unpaid", "past_due"]))
+
+    def begin_subscription(self, user: str) -> None:
+        self._subscribe(user)
 
     def link(self, user: str, stripe_id: str) -> None:
         """The product made the user's Stripe customer known."""
