@@ -11,7 +11,7 @@ PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package))
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench mutate lint typecheck docs format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench mutate lint typecheck docs template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ typecheck: $(READY) ## mypy --strict
 
 docs: $(READY) ## Write the pages that are generated from code (docs/errors.md)
 	@$(PY) -c "from billing.http.problems import reference; print(*reference(), sep='\n')" > docs/errors.md
+
+template: $(READY) ## Write the routes of template-local.yaml from infra/routes.py
+	@$(PY) -m infra.template
 
 format: $(READY) ## Format and mend what ruff can
 	@.venv/bin/ruff check --quiet --fix . || true

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from functions.admin import handler as admin
+
 
 @dataclass(frozen=True)
 class Route:
@@ -23,6 +25,7 @@ ROUTES = (
     Route("POST", "/api/v1/webhooks/stripe", "webhooks"),
     Route("GET", "/healthz", "health"),
     Route("GET", "/ready", "health"),
+    *(Route(operation.method, operation.path, "admin") for operation, _ in admin.ROUTES),
 )
 
 # Functions that no route reaches: a queue and a schedule invoke them.

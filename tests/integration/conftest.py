@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -6,11 +7,17 @@ import pytest
 from billing.cache import client
 from billing.cache.client import Client
 from billing.messages.bus import Bus
-from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, AwsClient
+from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, SQS, AwsClient
+from billing.runtime.log import Log
 from billing.store.connection import close
+from billing.usecases.manage_projects import create_key
 from billing.usecases.publish_outbox import Publisher
+from functions.admin.desk import Desk
+from functions.admin.handler import front
 from infra.local.stripe_double.double import StripeDouble
 from tests.support import shop as shops
+from tests.support.aws import make_queue
+from tests.support.office import Office
 from tests.support.shop import Shop
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -51,6 +58,24 @@ def shop(double: StripeDouble, publisher: Publisher) -> Shop:
 def empty_shop(double: StripeDouble, publisher: Publisher) -> Callable[[], Shop]:
     """A shop whose catalog was not applied yet."""
     return lambda: shops.empty_shop(double, publisher)
+
+
+@pytest.fixture
+def office(shop: Shop, aws_endpoint: str, table_name: str, queue_url: str) -> Iterator[Office]:
+    key = create_key(shop.worker.database_url, project_id=None, name="ann the operator", mode="test").secret
+    sqs = AwsClient(SQS, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint})
+    log = io.StringIO()
+    with make_queue(aws_endpoint) as dead:
+        worker = shop.worker
+        desk = Desk(worker.publisher, lambda: shop.stripe, worker.livemode, worker.now, sqs, queue_url, dead)
+        environ = {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": aws_endpoint,
+            "TABLE_NAME": table_name,
+            "DATABASE_URL": shop.worker.database_url,
+        }
+        yield Office(shop, front(desk, Log("admin", stream=log)), key, log, queue_url, dead, environ)
+    sqs.close()
 
 
 @pytest.fixture

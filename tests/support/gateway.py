@@ -41,10 +41,24 @@ def post(
     path: Mapping[str, str] | None = None,
 ) -> Answer:
     """`route` as `POST /api/v1/…`; `body` as JSON, or text and bytes as they are."""
+    return ask(handle, route, body, key=key, headers=headers, path=path)
+
+
+def ask(
+    handle: Handle,
+    route: str,
+    body: object = None,
+    *,
+    key: str | None = None,
+    headers: Mapping[str, str | Sequence[str]] | None = None,
+    query: Mapping[str, str | Sequence[str]] | None = None,
+    path: Mapping[str, str] | None = None,
+) -> Answer:
+    """`route` with its method and as its template: `GET /api/v1/admin/projects/{project_id}`."""
     method, _, template = route.partition(" ")
     sent: dict[str, str | Sequence[str]] = dict(headers or {})
     if key is not None:
         sent["Authorization"] = f"Bearer {key}"
     text = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
-    answer = handle(rest_event(method, template, headers=sent, body=text, path=path), CONTEXT)
+    answer = handle(rest_event(method, template, headers=sent, query=query, body=text, path=path), CONTEXT)
     return Answer(answer["statusCode"], answer["headers"], answer["body"])

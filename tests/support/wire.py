@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-CONTEXT = SimpleNamespace(aws_request_id="fn-1", function_name="test", memory_limit_in_mb=512)
+CONTEXT = SimpleNamespace(
+    aws_request_id="fn-1",
+    function_name="test",
+    memory_limit_in_mb=512,
+    get_remaining_time_in_millis=lambda: 29_000,
+)
 
 
 def rest_event(

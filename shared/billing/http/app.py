@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from billing.http.exchange import Request, Response, serve
 from billing.runtime.entrypoint import Handle
 from billing.runtime.log import Log
 from billing.store.connection import transaction
-from billing.store.keys import find_key
+from billing.store.keys import ApiKey, find_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,15 @@ class Caller:
     key_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The operator whose key was sent. `name` is the actor in the audit log."""
+
+    key_id: str
+    name: str
+    mode: keys.Mode
+
+
 Route = Callable[[Request, Caller], Response]
 
 
@@ -41,7 +50,7 @@ def application(database_url: str, log: Log, now: Callable[[], datetime], routes
     def answer(request: Request) -> Response:
         route = routes.get(f"{request.method} {request.route}")
         if route is None:
-            raise _no_route(request, routes)
+            raise no_route(request, routes)
         return route(request, caller_of(database_url, request, now()))
 
     return lambda event, context: serve(event, context, log, answer)
@@ -79,6 +88,19 @@ def answered(status: int, body: str, caller: Caller, *, replayed: bool = False) 
 
 def caller_of(database_url: str, request: Request, now: datetime) -> Caller:
     """Whose key was sent, as of `now`. Raises Refused (`invalid_api_key`, `wrong_role`, `project_suspended`)."""
+    key = _key_of(database_url, request, now, "project")
+    if key.project_id is None or key.namespace is None:
+        raise Refused("wrong_role", "This key does not open this route now.")
+    return Caller(key.project_id, key.namespace, tuple(key.allowed_origins or ()), key.id)
+
+
+def admin_of(database_url: str, request: Request, now: datetime) -> Admin:
+    """The operator whose key was sent, as of `now`. Raises Refused (`invalid_api_key`, `wrong_role`)."""
+    key = _key_of(database_url, request, now, "admin")
+    return Admin(key.id, key.name, key.mode)
+
+
+def _key_of(database_url: str, request: Request, now: datetime, needs: keys.Role) -> ApiKey:
     digest = keys.digest(bearer(request.headers.get("authorization", ())))
     with transaction(database_url) as connection:
         key = find_key(connection, digest)
@@ -86,18 +108,19 @@ def caller_of(database_url: str, request: Request, now: datetime) -> Caller:
         raise Refused("invalid_api_key", "No such key, or it was revoked or has expired.")
     fault = keys.fault_of(
         now,
-        needs="project",
+        needs=needs,
         role=key.role,
         project_status=key.project_status,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
     )
-    if fault is not None or key.project_id is None or key.namespace is None:
-        raise Refused(fault or "wrong_role", "This key does not open this route now.")
-    return Caller(key.project_id, key.namespace, tuple(key.allowed_origins or ()), key.id)
+    if fault is not None:
+        raise Refused(fault, "This key does not open this route now.")
+    return key
 
 
-def _no_route(request: Request, routes: Mapping[str, Route]) -> Refused:
+def no_route(request: Request, routes: Iterable[str]) -> Refused:
+    """Raise it where none of these, named `POST /api/v1/portal`, is what was asked."""
     if any(name.partition(" ")[2] == request.route for name in routes):
         return Refused("method_not_allowed", f"{request.route} does not take {request.method}.")
     return Refused("not_found", "There is no such route.")

@@ -67,6 +67,12 @@ KINDS: Mapping[str, Kind] = {
         503, "The customer portal is not set up", "Save a portal configuration in Stripe's dashboard."
     ),
     "project_not_found": Kind(404, "There is no such project", "Check the project's id."),
+    # operating
+    "project_exists": Kind(409, "The project exists already", "Change it by PATCH, or choose another id."),
+    "key_not_found": Kind(404, "There is no such key", "List the keys for its id."),
+    "key_revoked": Kind(409, "The key opens nothing any more", "Create a new key."),
+    "last_admin_key": Kind(409, "This is the last admin key", "Create another admin key first."),
+    "admin_key_exists": Kind(409, "There is an admin key already", "Create more keys with it."),
     # this moment's faults
     "unavailable": Kind(503, "The service cannot answer now", "Send the same request again shortly.", True),
     "unreadable_newer": Kind(503, "A newer answer is being written", "Send the same request again shortly.", True),

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 
+from billing.domain.windows import parse_rfc3339, rfc3339
 from billing.errors import FieldFault, Refused
 from billing.http.body import pointer
 
@@ -29,6 +40,22 @@ LookupKey = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_
 Quantity = Annotated[int, Field(ge=1, le=MOST_UNITS)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"), AfterValidator(_printable)]
+
+
+def _instant(value: object) -> object:
+    return parse_rfc3339(value) if isinstance(value, str) else value
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant, json_schema_input_type=str),
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""RFC 3339 with an offset; UTC where we write it."""
+
+ProjectId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 
 
 class Body(BaseModel):
@@ -66,16 +93,22 @@ class PortalBody(Body):
     project_id: Annotated[str, Field(max_length=63)] | None = None
 
 
-BodyT = TypeVar("BodyT", bound=Body)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def checked(kind: type[BodyT], document: Mapping[str, Any]) -> BodyT:
-    """The body as its model. Raises Refused (`invalid_request`) with every fault; no value is ever quoted."""
+def checked(kind: type[ModelT], document: Mapping[str, Any], where: Literal["body", "query"] = "body") -> ModelT:
+    """The body or query as its model. Raises Refused (`invalid_request`) with every fault; no value is ever quoted."""
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        faults = tuple(FieldFault(pointer(fault["loc"]), _words(fault)) for fault in error.errors(include_url=False))
-        raise Refused("invalid_request", "The body is not what this route takes.", fields=faults) from None
+        place = pointer if where == "body" else _parameter
+        faults = tuple(FieldFault(place(fault["loc"]), _words(fault)) for fault in error.errors(include_url=False))
+        detail = "The body is not what this route takes." if where == "body" else "The query is not valid."
+        raise Refused("invalid_request", detail, fields=faults) from None
+
+
+def _parameter(path: tuple[int | str, ...]) -> str:
+    return f"?{path[0]}" if path else "?"
 
 
 def _words(fault: Mapping[str, Any]) -> str:

@@ -24,6 +24,9 @@ class Project:
 
 _COLUMNS = "SELECT id, name, identity_namespace AS namespace, allowed_origins, status, catalog_epoch FROM projects "
 _FIND = _COLUMNS + "WHERE id = %s"
+_LOCK = _COLUMNS + "WHERE id = %s FOR UPDATE"
+_LIST = _COLUMNS + "WHERE id > %s ORDER BY id LIMIT %s"
+_UPDATE = "UPDATE projects SET name = %s, allowed_origins = %s, status = %s WHERE id = %s"
 _INSERT = """
 INSERT INTO projects (id, name, identity_namespace, allowed_origins) VALUES (%s, %s, %s, %s)
 ON CONFLICT (id) DO NOTHING
@@ -38,6 +41,23 @@ _NAMESPACE_EXISTS = "SELECT 1 FROM projects WHERE identity_namespace = %s LIMIT 
 def find_project(connection: Connection, project_id: str) -> Project | None:
     with connection.cursor(row_factory=class_row(Project)) as cursor:
         return cursor.execute(_FIND, (project_id,)).fetchone()
+
+
+def lock_project(connection: Connection, project_id: str) -> Project | None:
+    """As `find_project`, with the row's lock until the transaction ends."""
+    with connection.cursor(row_factory=class_row(Project)) as cursor:
+        return cursor.execute(_LOCK, (project_id,)).fetchone()
+
+
+def list_projects(connection: Connection, *, after: str, limit: int) -> list[Project]:
+    """In order of their ids, those behind `after` ("" for the first)."""
+    with connection.cursor(row_factory=class_row(Project)) as cursor:
+        return cursor.execute(_LIST, (after, limit)).fetchall()
+
+
+def update_project(connection: Connection, project: Project) -> None:
+    """Name, origins and status as given. Call `bump_epoch` afterwards."""
+    connection.execute(_UPDATE, (project.name, project.allowed_origins, project.status, project.id))
 
 
 def insert_project(

@@ -70,6 +70,24 @@ def once(database_url: str, request: Request, work: Callable[[], Finished], leas
     return before if before is not None else _hold(database_url, scope, holder, work)
 
 
+def transact(database_url: str, request: Request, work: Callable[[Connection], tuple[int, str]]) -> Outcome:
+    """Does work that is all in the store, in one transaction with its key; a twin waits for it and gets its answer.
+
+    Publish what the outbox owes after it, replayed or not. Raises as `once`.
+    """
+    with transaction(database_url) as connection:
+        if request.key is None:
+            return Outcome(*work(connection))
+        scope = KeyScope(request.project_id, request.route, request.key)
+        holder = secrets.token_hex(16)
+        before = _taken(connection, scope, request.body_digest, holder, LEASE)
+        if before is not None:
+            return before
+        status, body = work(connection)
+        idempotency.settle(connection, scope, holder, status, body)
+        return Outcome(status, body)
+
+
 def _hold(database_url: str, scope: KeyScope, holder: str, work: Callable[[], Finished]) -> Outcome:
     try:
         finished = work()
@@ -92,11 +110,17 @@ def _finish(connection: Connection, scope: KeyScope, holder: str, finished: Fini
 
 def _claim(database_url: str, scope: KeyScope, body_digest: bytes, holder: str, lease: timedelta) -> Outcome | None:
     """None: the key is ours."""
+    with transaction(database_url) as connection:
+        return _taken(connection, scope, body_digest, holder, lease)
+
+
+def _taken(
+    connection: Connection, scope: KeyScope, body_digest: bytes, holder: str, lease: timedelta
+) -> Outcome | None:
     for _ in range(_ROUNDS):
-        with transaction(database_url) as connection:
-            if idempotency.claim(connection, scope, body_digest, holder, lease):
-                return None
-            row = idempotency.find(connection, scope)
+        if idempotency.claim(connection, scope, body_digest, holder, lease):
+            return None
+        row = idempotency.find(connection, scope)
         if row is None:  # given back between the two statements
             continue
         if row.body_digest != body_digest:

@@ -11,6 +11,7 @@ import yaml
 from billing.runtime.settings import load
 from infra.local.deploy import TEMPLATE
 from infra.routes import FUNCTIONS, ROUTES, Route
+from infra.template import logical_id, with_routes
 
 
 class Loader(yaml.SafeLoader):
@@ -32,10 +33,6 @@ def resources() -> dict[str, Any]:
     return found
 
 
-def logical_id(function: str) -> str:
-    return "".join(word.capitalize() for word in function.split("_")) + "Function"
-
-
 def routes_of(body: dict[str, Any]) -> Iterator[Route]:
     for path, methods in body["paths"].items():
         for method, operation in methods.items():
@@ -43,6 +40,10 @@ def routes_of(body: dict[str, Any]) -> Iterator[Route]:
             assert integration["type"] == "aws_proxy"
             (function,) = [name for name in FUNCTIONS if f"${{{logical_id(name)}.Arn}}" in integration["uri"]["Sub"]]
             yield Route(method.upper(), path, function)
+
+
+def test_its_routes_are_as_make_template_writes_them() -> None:
+    assert TEMPLATE.read_text() == with_routes(TEMPLATE.read_text())
 
 
 def test_its_routes_are_the_route_table(resources: dict[str, Any]) -> None:
