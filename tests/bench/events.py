@@ -1,11 +1,10 @@
 """Events applied per second, as a ratio to pgbench running the same statements in the same run.
 
-`python -m tests.bench.events [--pairs N] [--seconds S]`: interleaved pairs, median and spread, for 1 and 4 workers.
-Publishing is left out on both sides: this is the event's transaction.
+`python -m tests.bench.events [--pairs N] [--seconds S] [--seats]`: interleaved pairs, median and spread, for 1 and 4
+workers. Each event is a renewal. Publishing is left out on both sides: this is the event's transaction.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import statistics
@@ -18,13 +17,15 @@ from typing import Any
 
 from billing.cache import client as cache
 from billing.messages.bus import Bus
-from billing.payments.client import API_VERSION, connect
+from billing.payments.client import connect
 from billing.payments.events import parse_event
 from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.store.connection import transaction
 from billing.usecases.apply_event import Worker, settle_event
 from billing.usecases.publish_outbox import Publisher
 from infra.local.postgres import server_program
+from tests.bench.burst_events import PERIOD_END, event_body
+from tests.bench.burst_scene import MAKE_CUSTOMERS
 from tests.support.postgres import run_databases
 from tests.support.world import make_world
 
@@ -39,54 +40,13 @@ NOWHERE = {
 SCRIPT = Path(__file__).with_name("pgbench_event.sql")
 
 
-def event(customer: int, second: int, quantity: int) -> bytes:
-    """A `customer.subscription.updated` of the size Stripe sends (about 4 KB)."""
-    item = {
-        "id": f"si_{customer}",
-        "object": "subscription_item",
-        "price": {"id": "price_pro", "object": "price", "product": "prod_pro"},
-        "quantity": quantity,
-        "current_period_start": 1772323200,
-        "current_period_end": 1775001600,
-    }
-    subscription = {
-        "id": f"sub_{customer}",
-        "object": "subscription",
-        "customer": f"cus_{customer}",
-        "status": "active",
-        "start_date": 1772323200,
-        "trial_end": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "ended_at": None,
-        "latest_invoice": f"in_{customer}",
-        "items": {"object": "list", "data": [item], "has_more": False},
-        "metadata": {"padding": "x" * 3000},
-    }
-    envelope = {
-        "id": f"evt_{os.getpid()}_{second}_{customer}",
-        "object": "event",
-        "type": "customer.subscription.updated",
-        "created": second,
-        "livemode": False,
-        "api_version": API_VERSION,
-        "data": {"object": subscription},
-    }
-    return json.dumps(envelope).encode()
-
-
 def prepare(database_url: str) -> None:
     make_world(database_url)
     with transaction(database_url) as connection:
-        connection.execute(
-            "INSERT INTO customers (namespace, user_id) SELECT 'notes', n::text FROM generate_series(1, %s) AS n",
-            (CUSTOMERS,),
-        )
-        connection.execute("INSERT INTO stripe_customers (id, customer_id) SELECT 'cus_' || user_id, id FROM customers")
+        connection.execute(MAKE_CUSTOMERS, (CUSTOMERS,))
 
 
-def work(database_url: str, seconds: float, offset: int, done: Any) -> None:
+def work(database_url: str, seconds: float, offset: int, change_seats: bool, done: Any) -> None:
     """Apply events of random-looking customers until the time is over; report how many per second."""
     bus = Bus(AwsClient(EVENTBRIDGE, 1, NOWHERE), "none")
     publisher = Publisher(database_url, cache.connect("none", environ=NOWHERE), bus)
@@ -99,7 +59,10 @@ def work(database_url: str, seconds: float, offset: int, done: Any) -> None:
         if time.perf_counter() - start >= seconds:
             break
         customer = (place * 7919) % SHARE + offset * SHARE + 1  # no two workers in one row: ties would ask Stripe
-        body = event(customer, time.monotonic_ns() // 1_000_000 + place, place % 1000)
+        second = time.monotonic_ns() // 1_000_000 + place
+        event_id = f"evt_{os.getpid()}_{second}_{customer}"
+        seats = place % 1000 if change_seats else 1
+        body = event_body(event_id, customer, second=second, quantity=seats, period_end=PERIOD_END + place)
         outcome, _ = settle_event(worker, parse_event(body), body)
         if outcome.status != "applied":
             raise RuntimeError(f"the benchmark's events must all apply, not be {outcome.status}")
@@ -107,11 +70,13 @@ def work(database_url: str, seconds: float, offset: int, done: Any) -> None:
     done.put(count / (time.perf_counter() - start))
 
 
-def ours(database_url: str, workers: int, seconds: float) -> float:
+def ours(database_url: str, workers: int, seconds: float, *, change_seats: bool) -> float:
     """Events per second of so many worker processes together."""
     done: Any = multiprocessing.get_context("spawn").Queue()
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=(database_url, seconds, n, done)) for n in range(workers)]
+    processes = [
+        context.Process(target=work, args=(database_url, seconds, n, change_seats, done)) for n in range(workers)
+    ]
     for process in processes:
         process.start()
     rates = [done.get(timeout=seconds + 60) for _ in processes]
@@ -137,9 +102,11 @@ def theirs(database_url: str, workers: int, seconds: float) -> float:
     return float(line.split()[2])
 
 
-def pairs(database_url: str, workers: int, count: int, seconds: float) -> Iterator[tuple[float, float]]:
+def pairs(
+    database_url: str, workers: int, count: int, seconds: float, *, change_seats: bool
+) -> Iterator[tuple[float, float]]:
     for number in range(count):
-        pair = (ours(database_url, workers, seconds), theirs(database_url, workers, seconds))
+        pair = (ours(database_url, workers, seconds, change_seats=change_seats), theirs(database_url, workers, seconds))
         print(
             f"  {workers} workers, pair {number + 1}/{count}: {pair[0]:.0f} events/s, pgbench {pair[1]:.0f}/s",
             flush=True,
@@ -151,13 +118,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--pairs", type=int, default=11)
     arguments.add_argument("--seconds", type=float, default=2.0)
+    arguments.add_argument("--seats", action="store_true", help="change the quantity too, and so the revenue's ledger")
     wanted = arguments.parse_args()
     rows = []
     with run_databases() as databases:
         for workers in (1, 4):
             with databases.fresh() as url:
                 prepare(url)
-                seen = list(pairs(url, workers, wanted.pairs, wanted.seconds))
+                seen = list(pairs(url, workers, wanted.pairs, wanted.seconds, change_seats=wanted.seats))
             ratios = sorted(a / b for a, b in seen)
             rows.append(
                 (workers, statistics.median(a for a, _ in seen), statistics.median(ratios), ratios[0], ratios[-1])

@@ -32,13 +32,36 @@ class Mutant:
     steps: int = 800
 
 
+# What functions of migration 0005 do, done badly.
+_UNLOCKED = (
+    "SELECT (SELECT COALESCE(jsonb_object_agg(k.id, k.customer_id), '{}') FROM stripe_customers AS k"
+    " WHERE k.id = ANY(%s) OR k.id = s.stripe_customer_id), to_jsonb(s)"
+    " FROM (SELECT) AS always LEFT JOIN subscriptions AS s ON s.id = %s"
+)
+_NUMBERED_BEFORE = (
+    "WITH given (customer, held, at, cause, evidence) AS"
+    " (VALUES (%s::bigint, %s::jsonb, %s::timestamptz, %s::text, %s::text)), changed AS ("
+    "UPDATE customers SET holdings = held, version = pg_current_xact_id()::text::bigint, changed_at = at"
+    " FROM given WHERE id = customer RETURNING version), recorded AS ("
+    "INSERT INTO holdings_changes (customer_id, version, holdings, changed_at, cause_kind, cause_id)"
+    " SELECT customer, version, held, at, cause, evidence FROM given, changed)"
+    " INSERT INTO outbox (customer_id, cause_kind, cause_id) SELECT customer, cause, evidence FROM given"
+)
+
 MUTANTS = (
     Mutant(
         "no customer row lock",
         1001,
         (
             ("store/customers.py", "WHERE id = %s FOR UPDATE", "WHERE id = %s"),
-            ("store/customers.py", "ORDER BY c.id\nFOR UPDATE OF c\n", "ORDER BY c.id\n"),
+            ("store/subjects.py", '"SELECT owners, subscription FROM lock_subject(%s, %s)"', f'"{_UNLOCKED}"'),
+            (
+                "store/inbox.py",
+                "    about = (sorted(subject.stripe_ids), subject.subscription_id)\n",
+                "    about: tuple[list[str], None] = ([], None)\n",
+            ),
+            ("store/inbox.py", "locked_from_row(*locked))", "lock(connection, subject))"),
+            ("store/inbox.py", "Subject, locked_from_row\n", "Subject, lock\n"),
         ),
     ),
     Mutant(
@@ -50,7 +73,7 @@ MUTANTS = (
         "version allocated outside the lock",
         1006,
         # PostgreSQL numbers a transaction at its first write: the claim of the event, before the lock
-        (("store/holdings.py", "version = version + 1", "version = pg_current_xact_id()::text::bigint"),),
+        (("store/holdings.py", '"SELECT change_holdings(%s, %s, %s, %s, %s)"', f'"{_NUMBERED_BEFORE}"'),),
     ),
     Mutant(
         "strict > on refill",

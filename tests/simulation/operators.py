@@ -1,22 +1,24 @@
-"""Operators at work: grants, denials, their revocation, catalog edits, key revocations. Each is retried until done.
+"""Operators at work: grants, denials, their revocation, catalog edits, key revocations. Each is retried until done."""
 
-Grants have no use case of their own yet: `put_grant` and `revoke_grant` do what one must, in the product's own steps.
-"""
-
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from psycopg.types.json import Jsonb
-
-from billing.store import customers, holdings
-from billing.store.connection import transaction
+from billing.domain.windows import parse_rfc3339, rfc3339
+from billing.store.connection import Connection
+from billing.usecases import once
 from billing.usecases.apply_catalog import apply_catalog
 from billing.usecases.catalog_document import CatalogDocument
+from billing.usecases.fence import Fence
+from billing.usecases.give_grants import Order as Wanted
+from billing.usecases.give_grants import give
+from billing.usecases.manage_grants import Change, Held, change_grants
 from billing.usecases.manage_projects import revoke_key
-from billing.usecases.publish_outbox import publish_customers
+from billing.usecases.operator import Operator
+from billing.usecases.revoke_grants import Target, take_back
 from tests.simulation import catalog
 from tests.simulation.actors import Parts
 from tests.simulation.oracle import Given
@@ -38,6 +40,7 @@ class GrantOrder:
     valid_to: datetime
     created_at: datetime
     revoked_at: datetime | None = None
+    known_as: str | None = None  # the product's id of it
 
     def given(self) -> Given:
         times = (self.valid_from, self.valid_to, self.revoked_at, self.created_at)
@@ -48,39 +51,42 @@ class GrantOrder:
         )  # fmt: skip
 
 
-_INSERT = """
-INSERT INTO grants (id, customer_id, project_id, feature_code, value, denial, priority, valid_from, valid_to,
-                    created_at, reason, actor)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'simulated', 'operator') ON CONFLICT (id) DO NOTHING
-"""
-_REVOKE = "UPDATE grants SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL"
+OPERATOR = Operator("operator")
 
 
-def put_grant(parts: Parts, order: GrantOrder) -> None:
-    """Lock, row, change, commit; acknowledged once published, on a retry too."""
-    _change(
-        parts,
-        order,
-        _INSERT,
-        lambda customer_id: (
-            order.id, customer_id, order.project, order.feature, None if order.denial else Jsonb(order.value),
-            order.denial, order.priority, order.valid_from, order.valid_to, order.created_at,
-        ),
+def put_grant(parts: Parts, order: GrantOrder) -> GrantOrder:
+    """Under an Idempotency-Key of its own. Returns the order as it was carried out."""
+    wanted = Wanted(
+        "", order.project, order.user, order.feature, "simulated", order.value, order.denial, order.priority,
+        order.valid_from, order.valid_to,
     )  # fmt: skip
 
+    def change(connection: Connection, now: datetime, fence: Fence) -> list[Held]:
+        return give(connection, [wanted], OPERATOR, now, fence)
 
-def revoke_grant(parts: Parts, order: GrantOrder) -> None:
-    _change(parts, order, _REVOKE, lambda _customer_id: (order.revoked_at, order.id))
+    return _carried_out(parts, f"give {order.id}", change, order)
 
 
-def _change(parts: Parts, order: GrantOrder, sql: str, row: Callable[[int], tuple[Any, ...]]) -> None:
-    now = parts.worker.now()
-    with transaction(parts.worker.database_url) as connection:
-        customer = customers.ensure(connection, catalog.NAMESPACE, order.user)
-        customers.lock(connection, customer.id)
-        connection.execute(sql.encode(), row(customer.id))
-        holdings.record_change(connection, customer.id, cause_kind="grant", cause_id=order.id, now=now)
-    publish_customers(parts.publisher, (customer.id,), parts.worker.now())
+def revoke_grant(parts: Parts, order: GrantOrder) -> GrantOrder:
+    target = Target("", "simulated", order.known_as)
+
+    def change(connection: Connection, now: datetime, fence: Fence) -> list[Held]:
+        return take_back(connection, [target], OPERATOR, now, fence)
+
+    return _carried_out(parts, f"revoke {order.id}", change, order)
+
+
+def _carried_out(parts: Parts, key: str, change: Change, order: GrantOrder) -> GrantOrder:
+    request = once.Request("*", "grants", key, key.encode())
+    outcome = change_grants(parts.publisher, request, change, _show, status=200, now=parts.worker.now)
+    (made,) = json.loads(outcome.body)["grants"]
+    revoked_at = None if made["revoked_at"] is None else parse_rfc3339(made["revoked_at"])
+    return replace(order, known_as=made["id"], created_at=parse_rfc3339(made["created_at"]), revoked_at=revoked_at)
+
+
+def _show(held: Held, _now: datetime) -> dict[str, Any]:
+    revoked_at = None if held.grant.revoked_at is None else rfc3339(held.grant.revoked_at)
+    return {"id": held.grant.id, "created_at": rfc3339(held.grant.created_at), "revoked_at": revoked_at}
 
 
 @dataclass
@@ -134,7 +140,15 @@ class Office:
             created_at=now,
         )
         self.grants[order.id] = order
-        return Order(f"{'deny' if denial else 'grant'} {order.id}", lambda parts: put_grant(parts, order), order.user)
+        return self._about(order, f"{'deny' if denial else 'grant'} {order.id}", put_grant)
+
+    def _about(self, order: GrantOrder, label: str, run: Callable[[Parts, GrantOrder], GrantOrder]) -> Order:
+        """What comes of it is known once it is acknowledged."""
+
+        def carry_out(parts: Parts) -> None:
+            self.grants[order.id] = run(parts, order)
+
+        return Order(label, carry_out, order.user)
 
     def _value(self, kind: str) -> Any:
         if kind == "boolean":
@@ -145,9 +159,8 @@ class Office:
         done = [g for g in self.grants.values() if g.revoked_at is None and not self._pending(g.id)]
         if not done:
             return self._grant(now)
-        order = replace(self.rng.choice(done), revoked_at=now)
-        self.grants[order.id] = order
-        return Order(f"revoke {order.id}", lambda parts: revoke_grant(parts, order), order.user)
+        order = self.rng.choice(done)
+        return self._about(order, f"revoke {order.id}", revoke_grant)
 
     def _pending(self, grant_id: str) -> bool:
         return any(order.label.endswith(f" {grant_id}") for order in self.open)

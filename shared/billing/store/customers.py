@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -121,20 +120,3 @@ WHERE id = %s AND (deleted_at IS NULL OR deleted_at > %s)
 def mark_deleted(connection: Connection, stripe_id: str, at: datetime) -> None:
     """Stripe has no such customer since `at`, so the next checkout makes another; the earliest instant told stays."""
     connection.execute(_MARK_DELETED, (at, stripe_id, at))
-
-
-_LOCK_OWNERS = """
-SELECT k.id, c.id
-FROM stripe_customers AS k JOIN customers AS c ON c.id = k.customer_id
-WHERE k.id = ANY(%s)
-ORDER BY c.id
-FOR UPDATE OF c
-"""
-
-
-def lock_owners(connection: Connection, stripe_ids: Iterable[str]) -> dict[str, int]:
-    """Find our customers of these Stripe customers and take their row locks, always in the same order.
-
-    A Stripe customer that is not in the answer is not known.
-    """
-    return dict(connection.execute(_LOCK_OWNERS, (sorted(set(stripe_ids)),)).fetchall())

@@ -16,57 +16,9 @@ from billing.store.connection import Connection
 
 CauseKind = Literal["event", "sync", "grant", "run"]
 
-# One statement, so one round trip and one instant. Past due since: the first failure after the last payment, so that
-# dunning which never ends does not start a new grace every period. A loss before the last payment is made good.
-_HELD = """
-SELECT c.holdings,
-  (SELECT COALESCE(jsonb_agg(to_jsonb(held) ORDER BY held.id), '[]') FROM (
-     SELECT i.id, s.id AS subscription_id, i.price_id, r.product_id, i.quantity, s.status, s.start_at AS start,
-            i.period_start, i.period_end, s.cancel_at, s.cancel_at_period_end, s.ended_at,
-            CASE WHEN s.status = 'past_due' THEN (
-              SELECT min(f.first_failed_at) FROM invoices AS f
-              WHERE f.subscription_id = s.id AND f.paid_at IS NULL
-                AND f.first_failed_at > COALESCE(
-                  (SELECT max(q.paid_at) FROM invoices AS q WHERE q.subscription_id = s.id), '-infinity')
-            ) END AS past_due_since,
-            k.deleted_at AS customer_deleted_at, s.observed_event AS event, s.latest_invoice_id,
-            (SELECT max(paid.paid_at) FROM invoices AS paid WHERE paid.subscription_id = s.id) AS last_paid_at
-     FROM stripe_customers AS k
-     JOIN subscriptions AS s ON s.stripe_customer_id = k.id
-     JOIN subscription_items AS i ON i.subscription_id = s.id
-     JOIN prices AS r ON r.id = i.price_id
-     WHERE k.customer_id = c.id) AS held),
-  (SELECT COALESCE(jsonb_agg(to_jsonb(held) ORDER BY held.id), '[]') FROM (
-     SELECT p.session_id || '/' || p.line_item_id AS id, p.session_id, p.price_id, r.product_id, p.quantity, p.paid_at,
-            p.observed_event AS event
-     FROM stripe_customers AS k
-     JOIN purchases AS p ON p.stripe_customer_id = k.id
-     JOIN prices AS r ON r.id = p.price_id
-     WHERE k.customer_id = c.id AND p.paid_at IS NOT NULL) AS held),
-  (SELECT COALESCE(jsonb_agg(to_jsonb(held) ORDER BY held.id), '[]') FROM (
-     SELECT g.id, g.project_id, g.feature_code AS feature, g.value, g.denial, g.priority, g.valid_from, g.valid_to,
-            g.created_at, g.revoked_at
-     FROM grants AS g WHERE g.customer_id = c.id) AS held),
-  (SELECT COALESCE(jsonb_agg(to_jsonb(charged)), '[]') FROM (
-     SELECT h.amount, h.session_id, h.invoice_id, h.subscription_id,
-            (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.id, b.amount, b.status, b.created_at)), '[]')
-               FROM refunds AS b WHERE b.charge_id = h.id) AS refunds,
-            (SELECT COALESCE(jsonb_agg(jsonb_build_array(d.id, d.amount, d.status, d.opened_at, d.closed_at)), '[]')
-               FROM disputes AS d WHERE d.charge_id = h.id) AS disputes
-     FROM stripe_customers AS k JOIN charges AS h ON h.stripe_customer_id = k.id
-     WHERE k.customer_id = c.id) AS charged)
-FROM customers AS c WHERE c.id = %s
-"""
-_CHANGE = """
-WITH changed AS (
-  UPDATE customers SET holdings = %(holdings)s, version = version + 1, changed_at = %(now)s
-  WHERE id = %(customer_id)s RETURNING version
-), recorded AS (
-  INSERT INTO holdings_changes (customer_id, version, holdings, changed_at, cause_kind, cause_id)
-  SELECT %(customer_id)s, version, %(holdings)s, %(now)s, %(cause_kind)s, %(cause_id)s FROM changed
-)
-INSERT INTO outbox (customer_id, cause_kind, cause_id) VALUES (%(customer_id)s, %(cause_kind)s, %(cause_id)s)
-"""
+# Both are functions of migration 0005.
+_ROWS = "SELECT holdings, items, purchases, grants, charges FROM customer_rows(%s)"
+_CHANGE = "SELECT change_holdings(%s, %s, %s, %s, %s)"
 
 
 def record_change(
@@ -76,7 +28,7 @@ def record_change(
 
     A change gets the next version, its cause in the history, and an outbox row. False: nothing changed but evidence.
     """
-    row = connection.execute(_HELD, (customer_id,)).fetchone()
+    row = connection.execute(_ROWS, (customer_id,)).fetchone()
     if row is None:
         raise LookupError(f"no customer {customer_id}: customers rows are never deleted")
     before, items, purchases, grants, charges = row
@@ -88,8 +40,7 @@ def record_change(
     ]
     if _bare(before) == _bare(held):
         return False
-    members = {"holdings": Jsonb(held), "now": now, "customer_id": customer_id}
-    connection.execute(_CHANGE, {**members, "cause_kind": cause_kind, "cause_id": cause_id})
+    connection.execute(_CHANGE, (customer_id, Jsonb(held), now, cause_kind, cause_id))
     return True
 
 

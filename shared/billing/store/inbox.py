@@ -9,6 +9,7 @@ from typing import Literal
 from psycopg.rows import class_row
 
 from billing.store.connection import Connection
+from billing.store.subjects import NOTHING, Locked, Subject, locked_from_row
 
 Status = Literal["applied", "superseded", "ignored", "failed", "rejected_mode"]
 
@@ -23,16 +24,25 @@ class Entry:
     customer_ids: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to settle an event in this transaction. The inbox calls it `applied` and names these customers so far;
+    `locked` is what the event is about.
+    """
+
+    event_id: str
+    customer_ids: tuple[int, ...]
+    locked: Locked
+
+
 GIVEN_UP = "broke its handling: "
 """How the reason of an event begins that the queue gave up, by no fault of its own: redriven, it is tried again."""
 
 _CLAIM = """
-INSERT INTO inbox (event_id, type, status, reason, body, created, object_id, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (event_id) DO UPDATE SET status = EXCLUDED.status, reason = EXCLUDED.reason
-WHERE inbox.status = 'failed' AND starts_with(inbox.reason, %s)
+SELECT customer_ids, owners, subscription
+FROM claim_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_SETTLE = "UPDATE inbox SET status = %s, reason = %s, customer_ids = %s, settled_at = %s WHERE event_id = %s"
+_SETTLE = "UPDATE inbox SET status = %s, reason = %s, customer_ids = %s WHERE event_id = %s"
 _FIND = "SELECT event_id, status, reason, customer_ids FROM inbox WHERE event_id = %s"
 
 
@@ -47,25 +57,32 @@ def claim(
     now: datetime,
     status: Status = "applied",
     reason: str | None = None,
-) -> bool:
-    """Make this transaction the one that settles the event. False: it is settled already.
+    subject: Subject = NOTHING,
+) -> Claim | None:
+    """Make this transaction the one that settles the event, and lock what it is about. None: it is settled already.
 
     Waits while another transaction holds the same claim, and sees how that ended.
     """
-    row = (event_id, event_type, status, reason, body, created, object_id, now, GIVEN_UP)
-    return connection.execute(_CLAIM, row).rowcount == 1
+    entry = (event_id, event_type, status, reason, body, created, object_id, now)
+    about = (sorted(subject.stripe_ids), subject.subscription_id)
+    row = connection.execute(_CLAIM, (*entry, GIVEN_UP, *about)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    customer_ids, *locked = row
+    return Claim(event_id, tuple(customer_ids), locked_from_row(*locked))
 
 
 def settle(
     connection: Connection,
-    event_id: str,
+    claimed: Claim,
     *,
     status: Status,
-    now: datetime,
-    reason: str | None = None,
-    customer_ids: tuple[int, ...] = (),
+    reason: str | None,
+    customer_ids: tuple[int, ...],
 ) -> None:
-    connection.execute(_SETTLE, (status, reason, list(customer_ids), now, event_id))
+    """How it came out. Most events are applied to the customer they name, as the claim says: nothing to write."""
+    if (status, reason, customer_ids) != ("applied", None, claimed.customer_ids):
+        connection.execute(_SETTLE, (status, reason, list(customer_ids), claimed.event_id))
 
 
 def find_entry(connection: Connection, event_id: str) -> Entry | None:

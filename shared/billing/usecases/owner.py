@@ -5,31 +5,52 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from billing.domain.facts import CustomerFact
+from billing.domain.facts import CheckoutFact, CustomerFact, EventFact, InvoiceFact, SubscriptionFact
 from billing.errors import Permanent
 from billing.payments.objects import Fetched
-from billing.store import customers, holdings, projects
+from billing.store import customers, holdings, projects, subjects
 from billing.store.connection import Connection
+from billing.store.subjects import NOTHING, Locked, Subject
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet
 
 
-def lock_owner(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
-    """Our customer behind a Stripe customer, locked until the transaction ends. Raises as `lock_owners`."""
-    return lock_owners(connection, {stripe_customer_id}, fetched)[0]
+def subject_of(fact: EventFact, fetched: Fetches) -> Subject:
+    """What must be locked before the fact is applied. A subscription may have changed hands since the event."""
+    match fact:
+        case SubscriptionFact(id=subscription_id, stripe_customer_id=stripe_id):
+            known = fetched.get(Need("subscription", subscription_id))
+            if known is not None and isinstance(known.answer, Fetched):
+                now_with = cast("SubscriptionFact", known.answer.fact).stripe_customer_id
+                return Subject(frozenset({stripe_id, now_with}), subscription_id)
+            return Subject(frozenset({stripe_id}), subscription_id)
+        case InvoiceFact(stripe_customer_id=stripe_id, subscription_id=subscription_id):
+            return Subject(frozenset({stripe_id}), subscription_id)
+        case CheckoutFact(status="complete", stripe_customer_id=str(stripe_id), subscription_id=subscription_id):
+            return Subject(frozenset({stripe_id}), subscription_id)
+        case _:
+            return NOTHING
 
 
-def lock_owners(connection: Connection, stripe_customer_ids: set[str], fetched: Fetches) -> tuple[int, ...]:
-    """Our customers behind these Stripe customers, locked in one order; one not met before is fetched, and adopted.
+def lock_known(connection: Connection, subject: Subject, fetched: Fetches, locked: Locked | None = None) -> Locked:
+    """The subject with all its owners known: a Stripe customer not met before is fetched, and linked to its user.
 
-    Raises Unmet, and Permanent (`unknown_customer`) where this service did not make it.
+    `locked` is what the caller has locked already. Raises Unmet, and Permanent (`unknown_customer`) where this service
+    did not make one.
     """
-    known = customers.lock_owners(connection, stripe_customer_ids)
-    strangers = stripe_customer_ids - known.keys()
-    if strangers:
-        for stranger in sorted(strangers):
-            _adopt_fetched(connection, stranger, fetched)
-        known = customers.lock_owners(connection, stripe_customer_ids)
-    return tuple(sorted(set(known.values())))
+    if subject == NOTHING:
+        return Locked({}, None)
+    locked = locked or subjects.lock(connection, subject)
+    strangers = subject.stripe_ids - locked.owners.keys()
+    if not strangers:
+        return locked
+    for stranger in sorted(strangers):
+        _adopt_fetched(connection, stranger, fetched)
+    return subjects.lock(connection, subject)
+
+
+def lock_owner(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> int:
+    """Our customer behind a Stripe customer, locked until the transaction ends. Raises as `lock_known`."""
+    return lock_known(connection, Subject(frozenset({stripe_customer_id})), fetched).owners[stripe_customer_id]
 
 
 def _adopt_fetched(connection: Connection, stripe_customer_id: str, fetched: Fetches) -> None:
