@@ -9,9 +9,9 @@ COVER := $(PY) -m pytest -p no:cacheprovider
 # not for integration tests: they meet real time limits, and mean to
 PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
-UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package))
+UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench mutate lint typecheck docs template format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench burst mutate lint typecheck docs api-diff fuzz template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ $(READY): requirements/dev.txt requirements/uv.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@.venv/bin/uv pip sync --python $(PY) --require-hashes requirements/dev.txt
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/shared" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/billing.pth"
+	@printf '#!/bin/sh\nexec "%s/$(PY)" -P -m billing_cli "$$@"\n' "$(CURDIR)" > .venv/bin/billing && chmod +x .venv/bin/billing
 	@touch $@
 
 run: $(READY) ## Boot the whole system here, play the story, stay up until Ctrl-C
@@ -39,7 +40,7 @@ stop: $(READY) ## Stop a running system (Ctrl-C in its terminal does the same)
 invoke: $(READY) ## Invoke one function with a sample: make invoke FN=checkout EVENT=events/http/checkout.json
 	@$(PY) -m infra.local invoke "$(FN)" "$(EVENT)"
 
-test: lint typecheck unit integration contract e2e simulation ## All of it: lint, types, every suite, both coverage gates
+test: lint typecheck api-diff unit integration contract e2e simulation ## All of it: lint, types, every suite, both coverage gates
 	@echo "==> all green. Next: make run"
 
 unit: $(READY) ## Unit tests, coverage ≥ 85 %
@@ -78,6 +79,11 @@ simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUT
 bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
 	@$(PY) -m tests.bench.events
 
+EVENTS ?= 10000
+WORKERS ?= 4
+burst: $(READY) ## Ten thousand events through the real parts: is any lost? make burst EVENTS=10000 WORKERS=4 (some minutes)
+	@$(PY) -m tests.bench.burst --events $(EVENTS) --workers $(WORKERS)
+
 # In a copy, for mutmut names a module by its path from where it runs. SURVIVED lists what no test noticed.
 mutate: $(READY) ## Mutation tests: is every rule of billing/domain held by a unit test? (half an hour, one process)
 	@rm -rf build/mutate && mkdir -p build/mutate/tests
@@ -98,8 +104,18 @@ typecheck: $(READY) ## mypy --strict
 	@echo "==> types"
 	@.venv/bin/mypy
 
-docs: $(READY) ## Write the pages that are generated from code (docs/errors.md)
+docs: $(READY) ## Write the pages that are generated from code (docs/errors.md, docs/openapi.json)
 	@$(PY) -c "from billing.http.problems import reference; print(*reference(), sep='\n')" > docs/errors.md
+	@$(PY) -m infra.catalog_schema
+	@$(PY) -m infra.openapi
+
+api-diff: $(READY) ## Does the HTTP contract break what callers rely on? make api-diff BASE=main (else the commit before)
+	@echo "==> contract"
+	@$(PY) -m infra.api_diff $(BASE)
+
+CASES ?= 200
+fuzz: $(READY) ## Invented requests to every route of a system booted for it, for longer: make fuzz CASES=2000 (each way)
+	@FUZZ_CASES=$(CASES) $(COVER) tests/e2e/test_api_schema.py -q -s
 
 template: $(READY) ## Write the routes of template-local.yaml from infra/routes.py
 	@$(PY) -m infra.template
