@@ -17,6 +17,7 @@ class Route:
 ROUTES = (
     Route("POST", "/api/v1/checkout", "checkout"),
     Route("POST", "/api/v1/checkout/{session_id}/sync", "checkout"),
+    Route("GET", "/api/v1/catalog", "checkout"),
     Route("POST", "/api/v1/portal", "portal"),
     Route("GET", "/api/v1/entitlements", "entitlements"),
     Route("GET", "/api/v1/entitlements/check", "entitlements"),
@@ -25,6 +26,7 @@ ROUTES = (
     Route("POST", "/api/v1/webhooks/stripe", "webhooks"),
     Route("GET", "/healthz", "health"),
     Route("GET", "/ready", "health"),
+    Route("GET", "/openapi.json", "health"),
     *(Route(operation.method, operation.path, "admin") for operation, _ in admin.ROUTES),
 )
 

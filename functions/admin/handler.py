@@ -20,13 +20,38 @@ from billing.runtime.log import Log
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import load
 from billing.usecases.publish_outbox import Publisher
-from functions.admin import bootstrap, keys, projects
+from functions.admin import (
+    audit,
+    bootstrap,
+    catalog,
+    catalog_lists,
+    customers,
+    events,
+    grants,
+    keys,
+    metrics,
+    projects,
+    replays,
+    scrape,
+)
 from functions.admin.desk import Call, Desk, Routes
 
 TIMEOUT = 3.0
 """Seconds for a call to Secrets Manager, SQS or EventBridge: a person waits."""
 
-ROUTES: Routes = (*projects.ROUTES, *keys.ROUTES)
+ROUTES: Routes = (
+    *projects.ROUTES,
+    *keys.ROUTES,
+    *catalog.ROUTES,
+    *catalog_lists.ROUTES,
+    *grants.ROUTES,
+    *audit.ROUTES,
+    *events.ROUTES,
+    *replays.ROUTES,
+    *customers.ROUTES,
+    *metrics.ROUTES,
+    *scrape.ROUTES,
+)
 
 
 @dataclass(frozen=True, slots=True)

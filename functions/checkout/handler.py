@@ -1,8 +1,10 @@
-"""POST /api/v1/checkout opens a hosted checkout; POST /api/v1/checkout/{session_id}/sync applies its outcome now."""
+"""POST /api/v1/checkout opens a hosted checkout; POST /api/v1/checkout/{session_id}/sync applies its outcome now.
+
+GET /api/v1/catalog says what there is to sell.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,9 +13,9 @@ from datetime import UTC, datetime
 from billing.cache import client as cache
 from billing.http import app
 from billing.http.app import Caller
-from billing.http.body import json_object
 from billing.http.exchange import Request, Response
-from billing.http.schemas import CheckoutBody, checked, lines_of
+from billing.http.operations import asked, of
+from billing.http.schemas import CheckoutBody, lines_of
 from billing.messages.bus import Bus
 from billing.payments import client as payments
 from billing.payments.client import StripeClient
@@ -22,18 +24,19 @@ from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import load
+from billing.store.catalog_state import state_of
+from billing.store.connection import transaction
 from billing.usecases import once
 from billing.usecases.apply_event import Worker
 from billing.usecases.open_checkout import open_checkout
 from billing.usecases.price_order import Seller, Wanted, WantedLine
 from billing.usecases.publish_outbox import Publisher
 from billing.usecases.sync_checkout import sync_checkout
+from functions.checkout.catalog import CatalogAnswer
+from functions.checkout.operations import CATALOG, OPEN, SYNC, SyncAnswer
 
 TIMEOUT = 3.0
 """Seconds for a call to Secrets Manager or EventBridge: a person waits."""
-
-OPEN = "POST /api/v1/checkout"
-SYNC = "POST /api/v1/checkout/{session_id}/sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,21 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
 
 def front(counter: Counter, log: Log) -> Handle:
     routes = {
-        OPEN: lambda request, caller: _open(counter, request, caller),
-        SYNC: lambda request, caller: _sync(counter, request, caller),
+        OPEN.route: lambda request, caller: _open(counter, request, caller),
+        SYNC.route: lambda request, caller: _sync(counter, request, caller),
+        CATALOG.route: lambda _, caller: _catalog(counter, caller),
     }
     return app.application(counter.publisher.database_url, log, counter.now, routes)
 
 
 def _open(counter: Counter, request: Request, caller: Caller) -> Response:
-    document = json_object(request)
+    said = asked(OPEN, request)
     outcome = open_checkout(
         counter.publisher.database_url,
         counter.stripe(),
         Seller(caller.project_id, caller.namespace, caller.allowed_origins),
-        once.Request(caller.project_id, OPEN, app.idempotency_key(request), app.digest_of(document)),
-        _wanted(checked(CheckoutBody, document)),
+        once.Request(caller.project_id, OPEN.route, app.idempotency_key(request), app.digest_of(said.document)),
+        _wanted(of(CheckoutBody, said.body)),
         counter.now,
     )
     return app.answered(outcome.status, outcome.body, caller, replayed=outcome.replayed)
@@ -109,13 +113,19 @@ def _wanted(body: CheckoutBody) -> Wanted:
 def _sync(counter: Counter, request: Request, caller: Caller) -> Response:
     worker = Worker(counter.stripe(), counter.publisher, counter.livemode, counter.now)
     synced = sync_checkout(worker, caller.project_id, app.path_parameter(request, "session_id"))
-    body = {
-        "session_id": synced.session_id,
-        "status": synced.status,
-        "payment_status": "paid" if synced.paid else "unpaid",
-        "entitlements_version": synced.entitlements_version,
-    }
-    return app.answered(200, json.dumps(body), caller)
+    body = SyncAnswer(
+        session_id=synced.session_id,
+        status=synced.status,
+        payment_status="paid" if synced.paid else "unpaid",
+        entitlements_version=synced.entitlements_version,
+    )
+    return app.answered(SYNC.status, body.model_dump_json(), caller)
+
+
+def _catalog(counter: Counter, caller: Caller) -> Response:
+    with transaction(counter.publisher.database_url) as connection:
+        state = state_of(connection, caller.project_id)
+    return app.answered(200, CatalogAnswer.of(caller.project_id, state).model_dump_json(), caller)
 
 
 lambda_handler = entrypoint(build)

@@ -107,14 +107,14 @@ def _check_batch(reading: Reading, request: Request, now: datetime) -> Response:
 
 
 def _explain(database_url: str, request: Request, now: datetime) -> Response:
-    from billing.http.app import caller_of  # noqa: PLC0415  brings psycopg: never for a check
+    from billing.http.app import project_asked  # noqa: PLC0415  brings psycopg: never for a check
     from billing.usecases.explain_access import Asked, explain_access  # noqa: PLC0415  likewise
 
-    caller = caller_of(database_url, request, now)
+    project_id, key_id = project_asked(database_url, request, now)
     user_id, feature = questions.user_id(request), questions.feature(request)
-    asked = Asked(caller.project_id, user_id, feature, questions.instant(request, "at"))
+    asked = Asked(project_id, user_id, feature, questions.instant(request, "at"))
     body = encode(explain_access(database_url, asked, now))
-    notes = {"road": "explain", "project_id": caller.project_id, "key_id": caller.key_id}
+    notes = {"road": "explain", "project_id": project_id, "key_id": key_id}
     return Response(200, body, {"cache-control": CACHE_CONTROL}, notes)
 
 

@@ -1,4 +1,4 @@
-"""GET /healthz (alive) and /ready (PostgreSQL, its migration level and DynamoDB answer)."""
+"""GET /healthz (alive), /ready (PostgreSQL, its migration level and DynamoDB answer) and /openapi.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from billing.cache.client import Client, batch_get
@@ -21,7 +22,11 @@ from billing.store.connection import transaction
 
 HEALTHZ = "/healthz"
 READY = "/ready"
+OPENAPI = "/openapi.json"
 OK = "ok"
+
+CONTRACT = Path(__file__).with_name("openapi.json")
+"""A link to docs/openapi.json: the package of this function has a copy."""
 
 TIMEOUT = 2.0
 """Seconds for DynamoDB to answer: a probe is not a check, and may open the connection first."""
@@ -50,6 +55,8 @@ def _respond(database_url: str, cache: Client, request: Request) -> Response:
     headers = {"cache-control": "no-store"}
     if request.route == HEALTHZ:
         return Response(200, '{"status":"alive"}', headers)
+    if request.route == OPENAPI:
+        return Response(200, CONTRACT.read_text(encoding="utf-8"), headers)
     if request.route != READY:
         raise Refused("not_found", f"There is no route {request.route}.")
     checks = {**_store(database_url), "dynamodb": _dynamodb(cache)}

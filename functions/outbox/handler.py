@@ -1,4 +1,7 @@
-"""Every minute: publishes what a crash left between a commit and its publication (SPEC §5, I4), forgets old keys."""
+"""Every minute: publishes what a crash left between a commit and its publication (SPEC §5, I4), forgets old keys.
+
+Once an hour it writes the heads of the audit's chains into the log, which whoever may change the database may not.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,16 @@ from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.settings import load
+from billing.store import audit
 from billing.store.connection import transaction
 from billing.store.idempotency import prune
 from billing.usecases.publish_outbox import Publisher, sweep
 
 KEEP_KEYS = timedelta(days=7)
 """How long an Idempotency-Key is remembered: longer than Stripe's own day, so a late retry is still a replay."""
+
+ANCHOR_MINUTE = 0
+"""The minute of the hour whose run logs the heads."""
 
 TIMEOUT = 5.0
 """Seconds for a call to EventBridge."""
@@ -42,10 +49,14 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
 
     def handle(_event: dict[str, Any], context: Any) -> dict[str, int]:
         """Raises Transient where the store cannot be read; what could not be published is counted and stays owed."""
-        swept = sweep(publisher, now())
+        started = now()
+        swept = sweep(publisher, started)
         level = "ERROR" if swept.unpaid else "INFO"
         with transaction(settings.database_url) as connection:
             pruned = prune(connection, KEEP_KEYS)
+            heads = audit.heads(connection) if started.minute == ANCHOR_MINUTE else {}
+        for chain, head in heads.items():
+            log.info("audit_head", project_id=chain or None, head=f"{head.seq}:{head.hash.hex()}")
         counts = {"OutboxPublished": swept.paid, "OutboxUnpublished": swept.unpaid, "IdempotencyKeysPruned": pruned}
         log.request("outbox swept", context, level=level, counts=counts)
         return asdict(swept)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from billing.http import app
 from billing.http.app import Caller
-from billing.http.body import json_object
 from billing.http.exchange import Request, Response
-from billing.http.schemas import PortalBody, checked
+from billing.http.operations import asked, of
+from billing.http.schemas import PortalBody
 from billing.payments import client as payments
 from billing.payments.client import StripeClient
 from billing.runtime.aws import SECRETS_MANAGER, AwsClient
@@ -22,11 +22,10 @@ from billing.runtime.settings import load
 from billing.usecases import once
 from billing.usecases.open_portal import Visit, open_portal
 from billing.usecases.price_order import Seller
+from functions.portal.operations import OPEN
 
 TIMEOUT = 3.0
 """Seconds for reading the Stripe key: a person waits."""
-
-OPEN = "POST /api/v1/portal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +55,18 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
 
 def front(desk: Desk, log: Log) -> Handle:
     return app.application(
-        desk.database_url, log, desk.now, {OPEN: lambda request, caller: _open(desk, request, caller)}
+        desk.database_url, log, desk.now, {OPEN.route: lambda request, caller: _open(desk, request, caller)}
     )
 
 
 def _open(desk: Desk, request: Request, caller: Caller) -> Response:
-    document = json_object(request)
-    body = checked(PortalBody, document)
+    said = asked(OPEN, request)
+    body = of(PortalBody, said.body)
     outcome = open_portal(
         desk.database_url,
         desk.stripe(),
         Seller(caller.project_id, caller.namespace, caller.allowed_origins),
-        once.Request(caller.project_id, OPEN, app.idempotency_key(request), app.digest_of(document)),
+        once.Request(caller.project_id, OPEN.route, app.idempotency_key(request), app.digest_of(said.document)),
         Visit(body.user_id, body.return_url, body.project_id),
         desk.now,
     )

@@ -129,7 +129,11 @@ For scripts  {root / "stack.json"}
 Try:
   curl -s {key} '{stack.api_url}/api/v1/entitlements/check?{user}&feature=export'
   curl -s {key} -H "Idempotency-Key: $(date +%s)" -d '{order}' '{stack.api_url}/api/v1/checkout'
-  curl -s {key} '{stack.api_url}/api/v1/entitlements?{user}'"""
+  curl -s {key} '{stack.api_url}/api/v1/entitlements?{user}'
+Operate it from this folder (docs/operations.md has a whole day of it):
+  .venv/bin/billing status
+  .venv/bin/billing customer list {stack.project_id}
+  .venv/bin/billing metrics"""
 
 
 if __name__ == "__main__":

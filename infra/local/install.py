@@ -1,6 +1,7 @@
 """Put the service into running parts: schema, webhook endpoint, functions, demo project. Safe to repeat."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,15 @@ BUS_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class Places:
-    """Where the parts are. The functions and this process have to reach them by the same addresses."""
+    """Where the parts are. The functions and this process have to reach them by the same addresses.
+
+    `functions_login` gives the URL by which the functions connect, once the schema is there; None: as the owner.
+    """
 
     database_url: str
     aws_endpoint_url: str
     stripe_url: str
+    functions_login: Callable[[], str] | None = None
 
 
 def install(
@@ -65,7 +70,7 @@ def install(
 
 def _parameters(kept: Kept, places: Places) -> dict[str, str]:
     return {
-        "DatabaseUrl": places.database_url,
+        "DatabaseUrl": places.functions_login() if places.functions_login else places.database_url,
         "AwsEndpointUrl": places.aws_endpoint_url,
         "StripeApiBase": places.stripe_url,
         "StripeApiKey": json.dumps({"api_key": kept.stripe_api_key}),

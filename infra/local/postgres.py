@@ -23,6 +23,7 @@ from infra.local.processes import Guarded, LocalStackError, free_port, guarded, 
 
 DATABASE = "billing"
 ROLE = "billing"
+FUNCTIONS_ROLE = "billing_functions"
 UNPRIVILEGED_USER = "nobody"
 START_ATTEMPTS = 3  # another process may take the free port between our look and the server's bind
 
@@ -82,6 +83,19 @@ def run_postgres(
         with _started(data_dir, port, account, lock, durable=durable, not_ours=not_ours) as server:
             _ensure_database(server)
             yield server
+
+
+def ensure_functions_login(server: PostgresServer) -> str:
+    """The URL by which the functions connect, with the rights of the schema's role `billing_app` and no more.
+
+    Call it once the schema is there.
+    """
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [FUNCTIONS_ROLE]).fetchone()
+        if known is None:
+            connection.execute(f"CREATE ROLE {FUNCTIONS_ROLE} LOGIN")
+        connection.execute(f"GRANT billing_app TO {FUNCTIONS_ROLE}")
+    return server.url.replace(f"//{ROLE}@", f"//{FUNCTIONS_ROLE}@")
 
 
 def server_program(name: str) -> Path:

@@ -12,7 +12,7 @@ from billing.domain import keys
 from billing.store import keys as stored_keys
 from billing.store.connection import transaction
 from billing.usecases.apply_catalog import apply_catalog
-from billing.usecases.catalog_document import CatalogDocument
+from billing.usecases.catalog_document import read_catalog
 from billing.usecases.manage_projects import create_key, create_project
 from billing.usecases.publish_outbox import Publisher
 
@@ -27,8 +27,7 @@ def seed_project(publisher: Publisher, stripe: StripeClient) -> None:
     """Create what is missing, change what differs; safe to repeat."""
     create_project(publisher.database_url, project_id=PROJECT_ID, name="Notes (demo)", allowed_origins=[APP_URL])
     document: Mapping[str, Any] = yaml.safe_load(CATALOG.read_text())
-    checked = CatalogDocument.model_validate(document)
-    apply_catalog(publisher, stripe, PROJECT_ID, checked, lambda: datetime.now(UTC))
+    apply_catalog(publisher, stripe, PROJECT_ID, read_catalog(document), lambda: datetime.now(UTC))
 
 
 def ensure_key(database_url: str, known: str, *, project_id: str | None, name: str) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from infra.local.console import Progress
@@ -13,7 +14,7 @@ from infra.local.double import Double, run_double
 from infra.local.install import Places, install
 from infra.local.kept import Kept, Lock, Stack, load_kept, locked, remove_stack, save_kept, save_stack
 from infra.local.ministack import Aws, run_ministack
-from infra.local.postgres import PostgresServer, run_postgres
+from infra.local.postgres import PostgresServer, ensure_functions_login, run_postgres
 from infra.local.processes import Guarded, LocalStackError
 from infra.local.seed import PROJECT_ID
 
@@ -60,7 +61,8 @@ def boot(root: Path, progress: Progress) -> Iterator[Running]:
         running.callback(remove_stack, root)
         kept = load_kept(root)
         parts = _start(root, kept, lock, progress, running)
-        places = Places(parts.postgres.url, parts.aws.endpoint_url, parts.double.url)
+        login = partial(ensure_functions_login, parts.postgres)
+        places = Places(parts.postgres.url, parts.aws.endpoint_url, parts.double.url, login)
         deployed = install(root, kept, places, progress)
         stack = _describe(kept, parts, deployed)
         save_stack(root, stack)

@@ -20,6 +20,12 @@ class FieldFault:
     pointer: str
     detail: str
 
+    @classmethod
+    def at(cls, path: tuple[int | str, ...], detail: str) -> FieldFault:
+        """The fault at a path of member names and places (RFC 6901)."""
+        steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+        return cls("".join(f"/{step}" for step in steps), detail)
+
 
 class BillingError(Exception):
     """Base of all three, with a stable `code` and a `detail` that says how to mend it."""

@@ -1,10 +1,11 @@
 """Every request this service sends to Stripe, sent once to the double, which takes only what the SDK knows."""
 
 import re
+from decimal import Decimal
 from typing import Literal
 
-from billing.payments import catalog, objects, sessions
-from billing.payments.catalog import Money
+from billing.domain.prices import Amount, Money, Tier
+from billing.payments import catalog, listings, objects, sessions
 from billing.payments.client import StripeClient, connect
 from billing.payments.events import StripeEvent
 from billing.payments.sessions import Mode, Order, OrderLine
@@ -25,7 +26,9 @@ SENT = {
     "POST /v1/checkout/sessions",
     "POST /v1/customers",
     "POST /v1/customers/ID",
+    "GET /v1/products",
     "POST /v1/prices",
+    "POST /v1/prices/ID",
     "POST /v1/products",
     "POST /v1/products/ID",
 }
@@ -37,14 +40,16 @@ def test_stripe_knows_every_parameter_we_send() -> None:
         stripe = connect("sk_test_contract", double.url)
         sell_and_fetch(double, stripe)
         requests = double.control.requests()
-    # a product asked for before it is made is the one thing that is not there
-    assert {entry["path"] for entry in requests if entry["status"] >= 400} == {"/v1/products/notes_pro"}
+    # a product that is made again is found to be there
+    assert {entry["path"] for entry in requests if entry["status"] >= 400} == {"/v1/products"}
     assert {f"{entry['method']} {_ID.sub('ID', entry['path'])}" for entry in requests} == SENT
 
 
 def sell_and_fetch(double: StripeDouble, stripe: StripeClient) -> None:
-    catalog.ensure_product(stripe, "notes", "pro", "Pro")
-    catalog.ensure_product(stripe, "notes", "pro", "Professional")
+    for _ in range(2):
+        catalog.make_product(stripe, "notes", "notes_pro", "Pro")
+    catalog.change_product(stripe, "notes_pro", name="Professional", active=True)
+    list_and_archive(stripe)
     monthly = [price(stripe, n, "month") for n in range(11)]
     once = [price(stripe, n, None) for n in range(11)]
     customer = sessions.create_customer(stripe, "notes", "ann", 0)
@@ -68,8 +73,24 @@ def sell_and_fetch(double: StripeDouble, stripe: StripeClient) -> None:
 
 
 def price(stripe: StripeClient, number: int, interval: Literal["month"] | None) -> str:
-    money = Money("usd", 100 + number, interval)
-    return catalog.ensure_price(stripe, "notes_pro", f"notes_{interval}_{number}", money).fact.id
+    money = Money("usd", Amount(Decimal(100 + number)), interval)
+    return catalog.make_price(stripe, "notes_pro", f"notes_{interval}_{number}", money, None).fact.id
+
+
+def list_and_archive(stripe: StripeClient) -> None:
+    tiers = (Tier(10, Decimal("0.5")), Tier(None, Decimal(1), Decimal(7)))
+    graduated = Money("usd", Amount(tiers=tiers), "month", tiers_mode="graduated")
+    exact = Money("usd", Amount(Decimal("0.5")), options=(("eur", Amount(Decimal("0.25"))),))
+    for key, money in (("graduated", graduated), ("exact", exact)):
+        made = catalog.make_price(stripe, "notes_pro", key, money, None).fact.id
+        catalog.set_default_price(stripe, "notes_pro", made)
+    first = listings.prices_by_lookup_key(stripe, ["graduated"])["graduated"].fact.id
+    catalog.archive_price(stripe, first)
+    catalog.restore_price(stripe, first, "other")
+    objects.fetch_price(stripe, first)
+    listings.prices_of_product(stripe, "notes_pro")
+    listings.products_by_id(stripe, ["notes_pro"])
+    list(listings.products_of_project(stripe, "notes"))
 
 
 def order(mode: Mode, prices: list[str], trial_days: int | None = None) -> Order:

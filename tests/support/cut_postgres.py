@@ -16,10 +16,10 @@ _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
 @dataclass
 class CutPostgres:
-    """`url` leads to the database through the line; `cuts` are used up one a COMMIT."""
+    """`url` leads to the database through the line; `cuts` are used up one a COMMIT, None lets it through."""
 
     url: str
-    cuts: list[Cut] = field(default_factory=list)
+    cuts: list[Cut | None] = field(default_factory=list)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ unprocessed, applies and then loses the answer, or serves old values to reads th
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -17,12 +17,17 @@ Fault = Literal["throttle", "broken", "lost", "unprocessed", "half_unprocessed",
 
 @dataclass
 class FaultyDynamoDB:
-    """`faults` are used up one a call; `every` applies to each call while it is set."""
+    """`faults` are used up one a call; `every` applies to each call while it is set, `refused` to those operations.
+
+    `before` is told of each operation that goes on to the real API.
+    """
 
     upstream: str
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     every: Fault | None = None
+    refused: set[str] = field(default_factory=set)
+    before: Callable[[str], object] = lambda _: None
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     previous: dict[str, Any] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
@@ -30,7 +35,9 @@ class FaultyDynamoDB:
     def count(self, operation: str) -> int:
         return sum(name == operation for name, _ in self.calls)
 
-    def next_fault(self) -> Fault | None:
+    def next_fault(self, operation: str) -> Fault | None:
+        if operation in self.refused:
+            return "broken"
         return self.faults.pop(0) if self.faults else self.every
 
     def forward(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
@@ -77,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         operation = self.headers["x-amz-target"].partition(".")[2]
         request = json.loads(body)
         self.proxy.calls.append((operation, request))
-        fault = self.proxy.next_fault()
+        fault = self.proxy.next_fault(operation)
         if fault == "slow":
             self.proxy.released.wait(2)
         if fault == "throttle":
@@ -89,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "half_unprocessed":
             self._answer(200, self._half(request))
         else:
+            self.proxy.before(operation)
             status, answer = self._ask(operation, request)
             if fault == "lost":
                 self.close_connection = True

@@ -25,6 +25,10 @@ def test_the_three_failures_are_never_taken_for_one_another() -> None:
     assert not any(issubclass(one, other) for one in kinds for other in kinds if one is not other)
 
 
+def test_a_fault_is_placed_by_the_steps_of_its_pointer() -> None:
+    assert FieldFault.at(("products", 0, "a/b~c"), "no") == FieldFault("/products/0/a~1b~0c", "no")
+
+
 def test_a_refusal_names_the_bad_fields_and_more_for_the_caller() -> None:
     fields = (FieldFault("/success_url", "its origin is none of the project's"),)
     refusal = Refused("invalid_request", "Mend the fields.", fields=fields, extra={"portal": "/api/v1/portal"})

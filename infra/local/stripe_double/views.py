@@ -75,6 +75,11 @@ def _complete_price(_account: Account, price: Obj) -> None:
     price.pop("currency_options", None)
 
 
+def _complete_coupon(_account: Account, coupon: Obj) -> None:
+    coupon.pop("applies_to", None)
+    coupon.pop("currency_options", None)
+
+
 def _complete_checkout(account: Account, session: Obj) -> None:
     session["url"] = f"{account.url}/c/pay/{session['id']}" if session["status"] == "open" else None
 
@@ -88,6 +93,7 @@ _COMPLETIONS: dict[str, Callable[[Account, Obj], None]] = {
     "subscription_item": _complete_item,
     "invoice": _complete_invoice,
     "price": _complete_price,
+    "coupon": _complete_coupon,
     "checkout.session": _complete_checkout,
     "billing_portal.session": _complete_portal,
 }
@@ -133,6 +139,8 @@ _ON_REQUEST: dict[tuple[str, str], Callable[[Account, Obj], Any]] = {
     ("customer", "subscriptions"): _subscriptions,
     ("price", "tiers"): _stored("tiers"),
     ("price", "currency_options"): _stored("currency_options"),
+    ("coupon", "applies_to"): _stored("applies_to"),
+    ("coupon", "currency_options"): _stored("currency_options"),
 }
 
 

@@ -23,6 +23,7 @@ WRITE_TIMEOUT = 2.0
 """Seconds for a whole put."""
 
 _FIRST_PAUSE = 0.005
+_FENCE_TTL = 86_400  # seconds past its end: DynamoDB never deletes a fence that stands
 _MOST_KEYS = 100  # of one BatchGetItem: DynamoDB's own limit
 
 
@@ -78,16 +79,32 @@ def _batch(client: Client, request: dict[str, Any], deadline: float) -> dict[str
     return found
 
 
-def put_if_newer(client: Client, item: Item, *, or_equal: bool) -> Item | None:
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What opens a fence to a put: its state has the change that is waited for, or was read after the fence's end.
+
+    `change` counts the customer's changes in the state; `read_at` is before it was read, in milliseconds.
+    """
+
+    change: int
+    read_at: int
+
+
+def put_if_newer(client: Client, item: Item, *, or_equal: bool, fence_pass: Pass | None = None) -> Item | None:
     """Put, unless the table holds a newer `v` (or, without `or_equal`, the same). None: put; else the item found there.
 
-    Safe to repeat after a lost answer. Raises Transient.
+    With a `fence_pass`, unless a fence stands that it does not open. Safe to repeat after a lost answer. Raises
+    Transient.
     """
+    condition, values = f"attribute_not_exists(pk) OR v {'<=' if or_equal else '<'} :v", {":v": item["v"]}
+    if fence_pass is not None:
+        condition = f"({condition}) AND (attribute_not_exists(w) OR wn <= :change OR w <= :read)"
+        values |= {":change": _number(fence_pass.change), ":read": _number(fence_pass.read_at)}
     request = {
         "TableName": client.table,
         "Item": item,
-        "ConditionExpression": f"attribute_not_exists(pk) OR v {'<=' if or_equal else '<'} :v",
-        "ExpressionAttributeValues": {":v": item["v"]},
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": values,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     try:
@@ -113,6 +130,32 @@ def claim(client: Client, pk: str, fresh_until: int, now: int, until: int) -> bo
     }
     try:
         _call(client, "UpdateItem", request, client.read_timeout)
+    except _Refused:
+        return False
+    return True
+
+
+def raise_fence(client: Client, pk: str, codec: str, change: int, until: int, timeout: float) -> bool:
+    """Make the item, there or not, unreadable by `codec` until a put passes: of this `change`, or read after `until`.
+
+    `until` is in milliseconds, `timeout` in seconds. False: a later fence stands. Raises Transient.
+    """
+    request = {
+        "TableName": client.table,
+        "Key": {"pk": {"S": pk}},
+        "UpdateExpression": "SET #c = :codec, #w = :until, #n = :change, #v = if_not_exists(#v, :never), #ttl = :ttl",
+        "ConditionExpression": "attribute_not_exists(#w) OR (#n <= :change AND #w <= :until)",
+        "ExpressionAttributeNames": {"#c": "c", "#w": "w", "#n": "wn", "#v": "v", "#ttl": "ttl"},
+        "ExpressionAttributeValues": {
+            ":codec": {"N": codec},
+            ":until": _number(until),
+            ":change": _number(change),
+            ":never": _number(-1),
+            ":ttl": _number(until // 1000 + _FENCE_TTL),
+        },
+    }
+    try:
+        _call(client, "UpdateItem", request, timeout)
     except _Refused:
         return False
     return True

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from billing.cache.client import Client, batch_get, claim, put_if_newer
+from billing.cache.client import Client, Pass, batch_get, claim, put_if_newer
 from billing.cache.item import (
     CLAIM,
     Glimpse,
     KeyRecord,
     SnapshotItem,
+    fenced_at,
     glimpse,
     key_from_item,
     key_pk,
@@ -106,13 +107,17 @@ def claim_snapshot(client: Client, seen: Glimpse, now: datetime) -> bool:
 def put_snapshot(client: Client, item: SnapshotItem, *, refill: bool) -> SnapshotItem | None:
     """Put if newer; a refilling reader also if equal, else the item would never become fresh again.
 
-    None: the table now holds this version or, for a writer, this or any newer one. A refilling reader whose put was
-    refused gets the newer item, and must answer with that. Raises Transient.
+    None: the table now holds this version or, for a writer, this or any newer one, or a fence that sends every reader
+    to PostgreSQL. A refilling reader whose put was refused gets the newer item, and must answer with that. Raises
+    Transient (`unreadable_newer`: there is a newer one, and nobody may answer with it).
 
     Where another project's tag collides, one of the two is not cached: its every read is a miss.
     """
-    refused = put_if_newer(client, snapshot_to_item(item), or_equal=refill)
+    refused = put_if_newer(client, snapshot_to_item(item), or_equal=refill, fence_pass=_pass(item))
     if refused is None or not refill:
+        return None
+    behind = fenced_at(refused)
+    if behind is not None and behind <= item.version:
         return None
     newer = snapshot_from_item(refused)
     if newer is None:
@@ -129,6 +134,11 @@ def put_key(client: Client, record: KeyRecord, *, refill: bool) -> KeyRecord | N
     if newer is None:
         raise _unreadable()
     return newer
+
+
+def _pass(item: SnapshotItem) -> Pass:
+    """A snapshot's version is the customer's changes and the catalog's epoch: only the former say what a fence asks."""
+    return Pass(item.version - item.epoch, milliseconds(item.read_at))
 
 
 def _claim(client: Client, pk: str, fresh_until: datetime, now: datetime) -> bool:

@@ -20,6 +20,9 @@ from billing.domain.windows import Window, from_microseconds, microseconds
 
 CODEC = "1"
 
+FENCED = "0"
+"""The codec of an item behind a fence: nobody can read it, so every reader asks PostgreSQL, or answers 503."""
+
 FRESH = timedelta(minutes=5)
 """How long an item is used without looking at PostgreSQL. Load control only: windows are evaluated at every read."""
 
@@ -71,9 +74,17 @@ class SnapshotItem:
     checks: Mapping[str, str]
     document: str
 
+    @property
+    def read_at(self) -> datetime:
+        """An instant not after the snapshot was read from the store."""
+        return self.fresh_until - FRESH
+
     @classmethod
     def of(cls, snapshot: Snapshot, now: datetime) -> SnapshotItem:
-        """The item of a snapshot, its answers made for `now` and for as long as none of them changes."""
+        """The item of a snapshot, its answers made for `now` and for as long as none of them changes.
+
+        `now` is not after the snapshot was read.
+        """
         body = encode(answers.entitlements_answer(snapshot, now))
         return cls(
             project_id=snapshot.project_id,
@@ -226,6 +237,11 @@ def snapshot_from_item(item: Item) -> SnapshotItem | None:
         )
     except KeyError:
         return None
+
+
+def fenced_at(item: Item) -> int | None:
+    """The version of an item behind a fence, which nobody may answer with (-1: there was no item); None without one."""
+    return int(item["v"]["N"]) if "w" in item else None
 
 
 def glimpse(item: Item, feature: str | None) -> Glimpse | None:

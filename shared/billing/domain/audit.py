@@ -96,6 +96,9 @@ def follow(mark: Mark, links: Iterable[Link]) -> Mark | Break:
 
 def settle(reached: Mark, head: Mark) -> Break | None:
     """Whether a walk of all entries up to the head ended where the head says."""
+    if reached.seq > head.seq:
+        detail = f"the chain had {reached.seq} entries once, its head says {head.seq}: those after it were deleted"
+        return Break(head.seq + 1, "cut", detail)
     if reached.seq < head.seq:
         detail = f"the chain ends with entry {reached.seq}, its head says {head.seq}: the entries after it were deleted"
         return Break(reached.seq + 1, "cut", detail)

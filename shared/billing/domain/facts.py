@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from billing.domain.policies import Dispute, Refund
+from billing.domain.prices import Amount, Interval, Money, Options, Tier, TiersMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,31 @@ class ItemFact:
     quantity: int
     period_start: datetime
     period_end: datetime
+    discount_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountFact:
+    """The terms of a Stripe `discount`, those of its coupon (`source.coupon`): they never change.
+
+    recurs: `forever` or `repeating` (until `ends_at`), not `once`. amounts_off: minor units by currency. product_ids:
+    those it is for, None: all. Neither percent nor amounts: Stripe no longer tells the coupon.
+    """
+
+    id: str
+    recurs: bool
+    ends_at: datetime | None = None
+    percent_off: Decimal | None = None
+    amounts_off: tuple[tuple[str, int], ...] = ()
+    product_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionFact:
-    """A Stripe `subscription`. `truncated`: its embedded items are only the first page, so it must be fetched."""
+    """A Stripe `subscription`. `truncated`: its embedded items are only the first page, so it must be fetched.
+
+    Events name discounts by id; `discounts` has their terms, its items' too, once it is fetched.
+    """
 
     id: str
     stripe_customer_id: str
@@ -37,6 +59,15 @@ class SubscriptionFact:
     latest_invoice_id: str | None
     items: tuple[ItemFact, ...]
     truncated: bool = False
+    currency: str | None = None
+    discount_ids: tuple[str, ...] = ()
+    discounts: tuple[DiscountFact, ...] = ()
+
+    @property
+    def untold_discounts(self) -> set[str]:
+        """Discounts of it and of its items whose terms it does not tell."""
+        named = {*self.discount_ids, *(one for item in self.items for one in item.discount_ids)}
+        return named - {discount.id for discount in self.discounts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +92,12 @@ class ProductFact:
 
 @dataclass(frozen=True, slots=True)
 class PriceFact:
-    """A Stripe `price`. `unit_amount` is in minor units; None for tiers and sub-unit amounts."""
+    """A Stripe `price`. `unit_amount` is in minor units; None for tiers and sub-unit amounts.
+
+    `tiers` and `currency_options` (other currencies than its own) come only when asked for: None is "not told".
+    `incomplete`: it is tiered and the tiers were not told, so it must be fetched. `package_size`: it is asked for each
+    so many units, a part of them counting as all or nothing.
+    """
 
     id: str
     product_id: str
@@ -70,11 +106,28 @@ class PriceFact:
     currency: str
     unit_amount: int | None
     billing_scheme: str
-    recurring_interval: str | None
+    recurring_interval: Interval | None
     recurring_count: int | None
     usage_type: str | None
     active: bool
     deleted: bool = False
+    unit_amount_decimal: Decimal | None = None
+    tiers_mode: TiersMode | None = None
+    tiers: tuple[Tier, ...] | None = None
+    currency_options: Options | None = None
+    incomplete: bool = False
+    package_size: int | None = None
+    package_round: Literal["up", "down"] | None = None
+
+    @property
+    def money(self) -> Money:
+        """What it asks, as far as it was told."""
+        per_unit = self.unit_amount_decimal
+        if per_unit is None and self.unit_amount is not None:
+            per_unit = Decimal(self.unit_amount)
+        amount = Amount(per_unit, self.tiers or ())
+        interval, every = self.recurring_interval, self.recurring_count or 1
+        return Money(self.currency, amount, interval, every, self.tiers_mode, self.currency_options or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from billing.domain import keys
-from billing.errors import Refused
+from billing.errors import FieldFault, Refused
 from billing.http.auth import bearer
-from billing.http.exchange import Request, Response, serve
+from billing.http.exchange import Request, Response, serve, single
 from billing.runtime.entrypoint import Handle
 from billing.runtime.log import Log
 from billing.store.connection import transaction
@@ -42,6 +44,8 @@ class Admin:
 
 
 Route = Callable[[Request, Caller], Response]
+
+_PROJECT_ID = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 
 
 def application(database_url: str, log: Log, now: Callable[[], datetime], routes: Mapping[str, Route]) -> Handle:
@@ -73,8 +77,12 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def path_parameter(request: Request, name: str) -> str:
-    """A parameter of the route's template; "" where the front sent none."""
-    return str((request.event.get("pathParameters") or {}).get(name) or "")
+    """A parameter of the route's template, decoded; "" where the front sent none.
+
+    An HTTP API decodes it before the function sees it (and says `version`), a REST API leaves that to the function.
+    """
+    sent = str((request.event.get("pathParameters") or {}).get(name) or "")
+    return sent if "version" in request.event else unquote(sent)
 
 
 def answered(status: int, body: str, caller: Caller, *, replayed: bool = False) -> Response:
@@ -100,7 +108,26 @@ def admin_of(database_url: str, request: Request, now: datetime) -> Admin:
     return Admin(key.id, key.name, key.mode)
 
 
-def _key_of(database_url: str, request: Request, now: datetime, needs: keys.Role) -> ApiKey:
+def project_asked(database_url: str, request: Request, now: datetime) -> tuple[str, str]:
+    """The project that is asked about, and the id of the key that may: a project's own key, or an operator's, who
+    names the project by `?project_id=`.
+
+    Raises Refused (`invalid_api_key`, `project_suspended`; `wrong_project` where a project's key names another;
+    `invalid_request` where an operator names none).
+    """
+    key = _key_of(database_url, request, now, None)
+    if key.project_id is None:
+        named = single(request, "project_id")
+        if _PROJECT_ID.fullmatch(named) is None:
+            fault = FieldFault("?project_id", "a project's id is a letter, then up to 62 letters, digits or `-`")
+            raise Refused("invalid_request", "The query is not valid.", fields=(fault,))
+        return named, key.id
+    if "project_id" in request.query and single(request, "project_id") != key.project_id:
+        raise Refused("wrong_project", "The key is of another project than the one named: use that project's own key.")
+    return key.project_id, key.id
+
+
+def _key_of(database_url: str, request: Request, now: datetime, needs: keys.Role | None) -> ApiKey:
     digest = keys.digest(bearer(request.headers.get("authorization", ())))
     with transaction(database_url) as connection:
         key = find_key(connection, digest)
@@ -108,7 +135,7 @@ def _key_of(database_url: str, request: Request, now: datetime, needs: keys.Role
         raise Refused("invalid_api_key", "No such key, or it was revoked or has expired.")
     fault = keys.fault_of(
         now,
-        needs=needs,
+        needs=needs or key.role,
         role=key.role,
         project_status=key.project_status,
         expires_at=key.expires_at,

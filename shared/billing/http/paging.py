@@ -37,16 +37,32 @@ def place(query: PageQuery, *kinds: type) -> tuple[Any, ...] | None:
 
     Raises Refused (`invalid_request`) for a cursor that this list did not give.
     """
-    if query.cursor is None:
+    return read_cursor(query.cursor, *kinds)
+
+
+def read_cursor(cursor: str | None, *kinds: type, pointer: str = "?cursor") -> tuple[Any, ...] | None:
+    """As `place`, of a cursor that came elsewhere than in the query."""
+    if cursor is None:
         return None
     try:
-        values = json.loads(base64.urlsafe_b64decode(query.cursor.encode("ascii")))
+        values = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or [type(value) for value in values] != list(kinds):
-        fault = FieldFault("?cursor", "send `next_cursor` of the page before as it came, or none for the first page")
-        raise Refused("invalid_request", "The query is not valid.", fields=(fault,))
+        raise bad_cursor(pointer)
+    if any(isinstance(value, str) and not value.isprintable() for value in values):
+        raise bad_cursor(pointer)
     return tuple(values)
+
+
+def bad_cursor(pointer: str = "?cursor") -> Refused:
+    fault = FieldFault(pointer, "send `next_cursor` of the page before as it came, or none for the first page")
+    return Refused("invalid_request", "This list did not give such a cursor.", fields=(fault,))
+
+
+def cursor_of(key: tuple[Any, ...]) -> str:
+    """The opaque cursor behind a row of this sort key."""
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
 
 
 def page(query: PageQuery, rows: Sequence[RowT], key: Callable[[RowT], tuple[Any, ...]]) -> Page[RowT]:
@@ -54,5 +70,4 @@ def page(query: PageQuery, rows: Sequence[RowT], key: Callable[[RowT], tuple[Any
     shown = list(rows[: query.limit])
     if len(rows) <= query.limit:
         return Page[RowT](data=shown, has_more=False)
-    cursor = base64.urlsafe_b64encode(json.dumps(key(shown[-1])).encode()).decode()
-    return Page[RowT](data=shown, has_more=True, next_cursor=cursor)
+    return Page[RowT](data=shown, has_more=True, next_cursor=cursor_of(key(shown[-1])))

@@ -73,7 +73,30 @@ KINDS: Mapping[str, Kind] = {
     "key_revoked": Kind(409, "The key opens nothing any more", "Create a new key."),
     "last_admin_key": Kind(409, "This is the last admin key", "Create another admin key first."),
     "admin_key_exists": Kind(409, "There is an admin key already", "Create more keys with it."),
+    "event_not_found": Kind(404, "There is no such event", "List the events for its id."),
+    # the catalog
+    "invalid_catalog": Kind(422, "The catalog cannot be applied", "Mend what `errors` names; nothing changed."),
+    "catalog_refused": Kind(
+        422, "Stripe refuses a part of the catalog", "Mend the place named in `errors`, and apply it again."
+    ),
+    "plan_outdated": Kind(409, "The plan is of an earlier state", "Plan again, look at it, and apply that plan."),
+    "catalog_busy": Kind(409, "Another catalog is being applied", "Wait for it, then plan again.", True),
+    "catalog_unfinished": Kind(
+        503, "The catalog is not applied to its end", "Send the same catalog again: it goes on.", True
+    ),
+    "grant_not_found": Kind(404, "There is no such grant", "List the grants for its id."),
+    "feature_not_found": Kind(
+        422,
+        "The project has no such feature",
+        "Name a feature of the project's catalog, or apply a catalog that has it.",
+    ),
     # this moment's faults
+    "not_effective_yet": Kind(
+        503,
+        "The change is stored but not in force everywhere yet",
+        "Send it again with the same Idempotency-Key until it answers 2xx.",
+        True,
+    ),
     "unavailable": Kind(503, "The service cannot answer now", "Send the same request again shortly.", True),
     "unreadable_newer": Kind(503, "A newer answer is being written", "Send the same request again shortly.", True),
     "fetch_budget_spent": Kind(503, "Stripe is asked too often now", "Send the same request again shortly.", True),

@@ -43,7 +43,12 @@ Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+
 
 
 def _instant(value: object) -> object:
-    return parse_rfc3339(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_rfc3339(value)
+    except OverflowError as error:
+        raise ValueError("no such instant in UTC: the years are 1 to 9999") from error
 
 
 Instant = Annotated[
@@ -79,7 +84,7 @@ class CheckoutBody(Body):
     success_url: Url
     cancel_url: Url
     email: Email | None = None
-    trial_days: Annotated[int, Field(ge=1, le=MOST_TRIAL_DAYS)] | None = None
+    trial_days: Annotated[int, Field(ge=0, le=MOST_TRIAL_DAYS)] | None = None
     promotion_code: Annotated[str, Field(pattern=r"^promo_[A-Za-z0-9]{1,250}$")] | None = None
     allow_promotion_codes: bool = False
     allow_multiple: bool = False

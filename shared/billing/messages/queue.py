@@ -7,7 +7,8 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
@@ -18,6 +19,9 @@ from billing.runtime.aws import AwsClient, AwsError
 
 MAX_BODY = 700_000
 """Bytes of an event's body that travel in a message: base64 and envelope stay below SQS's limit of 1 MiB."""
+
+_BATCH = 10  # messages SQS hands out at once
+_HIDDEN = 30  # seconds in which no one else is handed a message that is being moved
 
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
 
@@ -104,6 +108,55 @@ def delay(client: AwsClient, queue_url: str, receipt_handle: str, seconds: int) 
     except AwsError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages a queue holds, as SQS estimates it: those `waiting`, and those handed out right now."""
+
+    waiting: int
+    in_flight: int
+
+
+def depth_of(client: AwsClient, queue_url: str) -> Depth:
+    """Raises Transient."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    with _reachable():
+        answer = client.call("GetQueueAttributes", {"QueueUrl": queue_url, "AttributeNames": names})
+    waiting, in_flight = (int(answer["Attributes"][name]) for name in names)
+    return Depth(waiting, in_flight)
+
+
+def redrive(
+    client: AwsClient, dead_letter_queue_url: str, queue_url: str, *, limit: int, more: Callable[[], bool]
+) -> int:
+    """Move dead letters back to their queue, at most `limit` and while `more`; returns how many.
+
+    Each is sent before it is deleted: a crash in between leaves it in both, and the worker settles an event once.
+    Raises Transient; what was moved by then stays moved.
+    """
+    moved = 0
+    while moved < limit and more():
+        batch = min(_BATCH, limit - moved)
+        request = {"QueueUrl": dead_letter_queue_url, "MaxNumberOfMessages": batch, "WaitTimeSeconds": 1}
+        with _reachable():
+            letters = client.call("ReceiveMessage", {**request, "VisibilityTimeout": _HIDDEN}).get("Messages") or []
+            for letter in letters:
+                client.call("SendMessage", {"QueueUrl": queue_url, "MessageBody": letter["Body"]})
+                handle = {"QueueUrl": dead_letter_queue_url, "ReceiptHandle": letter["ReceiptHandle"]}
+                client.call("DeleteMessage", handle)
+                moved += 1
+        if not letters:
+            break
+    return moved
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
+    except AwsError as error:
+        raise Transient("unavailable", "The queue did not answer. Send the same request again.") from error
 
 
 def _read(envelope: Mapping[str, Any]) -> Message:

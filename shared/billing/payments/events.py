@@ -26,6 +26,7 @@ from billing.errors import Permanent
 from billing.payments.charges import read_charge, read_dispute, read_refund
 from billing.payments.client import API_VERSION
 from billing.payments.members import Members
+from billing.payments.prices import read_price, read_product
 
 _LATEST = 253402300799  # the last second of the year 9999
 _Mode = Literal["payment", "subscription", "setup"]
@@ -108,6 +109,8 @@ def read_subscription(raw: Members, _at: int = 0) -> SubscriptionFact:
         latest_invoice_id=raw.reference_or_none("latest_invoice"),
         items=tuple(read_item(row) for row in rows),
         truncated=more,
+        currency=raw.text_or_none("currency"),
+        discount_ids=raw.references("discounts"),
     )
 
 
@@ -121,6 +124,7 @@ def read_item(raw: Members) -> ItemFact:
         quantity=1 if quantity is None else quantity,
         period_start=raw.instant("current_period_start"),
         period_end=raw.instant("current_period_end"),
+        discount_ids=raw.references("discounts"),
     )
 
 
@@ -132,27 +136,6 @@ def read_customer(raw: Members, _at: int = 0) -> CustomerFact:
         deleted=raw.raw.get("deleted") is True,
         namespace=metadata.text_or_none("billing_namespace"),
         user_id=metadata.text_or_none("billing_user_id"),
-    )
-
-
-def read_product(raw: Members, _at: int = 0) -> ProductFact:
-    return ProductFact(raw.reference("id"), raw.text("name"), raw.flag("active"))
-
-
-def read_price(raw: Members, _at: int = 0) -> PriceFact:
-    recurring = raw.inner_or_none("recurring")
-    return PriceFact(
-        id=raw.reference("id"),
-        product_id=raw.reference("product"),
-        lookup_key=raw.text_or_none("lookup_key"),
-        type="recurring" if recurring else "one_time",
-        currency=raw.text("currency"),
-        unit_amount=raw.whole_or_none("unit_amount"),
-        billing_scheme=raw.text("billing_scheme"),
-        recurring_interval=recurring.text("interval") if recurring else None,
-        recurring_count=recurring.whole("interval_count") if recurring else None,
-        usage_type=recurring.text("usage_type") if recurring else None,
-        active=raw.flag("active"),
     )
 
 

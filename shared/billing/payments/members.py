@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from billing.domain.windows import from_seconds
@@ -12,6 +13,7 @@ from billing.errors import Permanent
 
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _BIGINT = 2**63
+_LONGEST_NUMBER = 30  # digits before or behind the point
 T = TypeVar("T")
 
 
@@ -63,6 +65,19 @@ class Members:
             raise self.fault(member, "a 64-bit integer")
         return value
 
+    def decimal_or_none(self, member: str) -> Decimal | None:
+        """A number that Stripe writes as a string, such as `unit_amount_decimal`."""
+        text = self.text_or_none(member)
+        if text is None:
+            return None
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise self.fault(member, "a decimal number") from None
+        if not number.is_finite() or number.adjusted() > _LONGEST_NUMBER or number.adjusted() < -_LONGEST_NUMBER:
+            raise self.fault(member, "a decimal number")
+        return number
+
     def flag(self, member: str) -> bool:
         value = self.raw.get(member)
         if not isinstance(value, bool):
@@ -91,6 +106,23 @@ class Members:
         if not isinstance(value, dict):
             raise self.fault(member, "an object")
         return Members(value, f"{self.name}.{member}")
+
+    def references(self, member: str) -> tuple[str, ...]:
+        """The ids in an array of ids or expanded objects; none where it is not there."""
+        entries = self.raw.get(member) or []
+        if not isinstance(entries, list):
+            raise self.fault(member, "an array of ids")
+        places = Members({str(place): entry for place, entry in enumerate(entries)}, f"{self.name}.{member}")
+        return tuple(places.reference(place) for place in places.raw)
+
+    def entries_or_none(self, member: str) -> list[Members] | None:
+        """The objects of a plain array."""
+        entries = self.raw.get(member)
+        if entries is None:
+            return None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise self.fault(member, "an array of objects")
+        return [Members(entry, f"{self.name}.{member}[{i}]") for i, entry in enumerate(entries)]
 
     def rows(self, member: str) -> tuple[list[Members], bool]:
         """The rows of an embedded list, and whether there are more than these (`has_more`)."""

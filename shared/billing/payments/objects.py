@@ -32,6 +32,7 @@ from billing.domain.facts import (
 from billing.errors import Permanent, Transient
 from billing.payments.charges import read_charge, refund_of
 from billing.payments.client import our_errors
+from billing.payments.discounts import ITEM_PARTS, SUBSCRIPTION_PARTS, read_discounts
 from billing.payments.events import (
     READERS,
     StripeEvent,
@@ -39,12 +40,11 @@ from billing.payments.events import (
     read_customer,
     read_item,
     read_line,
-    read_price,
-    read_product,
     read_subscription,
     subscription_of_invoice,
 )
 from billing.payments.members import Members
+from billing.payments.prices import EXPAND, read_price, read_product
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 _PAGE = 100
@@ -74,8 +74,9 @@ class _Answer:
 
 
 def fetch_subscription(client: StripeClient, subscription_id: str) -> Fetched[SubscriptionFact] | Gone:
-    """A `subscription` with all its items."""
-    answer = _get(client, "subscription", "/v1/subscriptions", subscription_id)
+    """A `subscription` with all its items and the terms of all discounts."""
+    parts = list(SUBSCRIPTION_PARTS)
+    answer = _get(client, "subscription", "/v1/subscriptions", subscription_id, expand=parts)
     return answer if isinstance(answer, Gone) else Fetched(_subscription(client, answer.raw), answer.at)
 
 
@@ -89,7 +90,8 @@ def fetch_product(client: StripeClient, product_id: str) -> Fetched[ProductFact]
 
 
 def fetch_price(client: StripeClient, price_id: str) -> Fetched[PriceFact] | Gone:
-    return _fetch(client, "price", "/v1/prices", price_id, read_price)
+    """A `price` with its tiers and further currencies."""
+    return _fetch(client, "price", "/v1/prices", price_id, read_price, expand=list(EXPAND))
 
 
 def fetch_charge(client: StripeClient, charge_id: str) -> Fetched[ChargeFact] | Gone:
@@ -135,7 +137,10 @@ def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[EventFact
             return fetch_checkout(client, event.object_id)
         case "customer" | "product" | "price" | "invoice" | "charge" | "refund" | "dispute" as kind:
             reader = READERS[event.type]
-            return _fetch(client, kind, f"/v1/{kind}s", event.object_id, lambda raw: reader(raw, event.created))
+            whole = {"expand": list(EXPAND)} if kind == "price" else {}
+            return _fetch(
+                client, kind, f"/v1/{kind}s", event.object_id, lambda raw: reader(raw, event.created), **whole
+            )
         case kind:
             raise Permanent("unknown_shape", f"{event.type} is about {kind!r}, which is none of its objects")
 
@@ -152,8 +157,9 @@ def _fetch(
     collection: str,
     object_id: str,
     reader: Callable[[Members], F_co],
+    **params: Any,
 ) -> Fetched[F_co] | Gone:
-    answer = _get(client, kind, collection, object_id)
+    answer = _get(client, kind, collection, object_id, **params)
     if isinstance(answer, Gone):
         return answer
     if answer.raw.raw.get("deleted") is True and kind != "customer":
@@ -162,11 +168,14 @@ def _fetch(
 
 
 def _subscription(client: StripeClient, raw: Members) -> SubscriptionFact:
-    fact = read_subscription(raw)
-    if not fact.truncated:
+    fact = replace(read_subscription(raw), discounts=read_discounts(raw))
+    if not fact.truncated and not fact.untold_discounts:
         return fact
-    rows = _pages(client, "/v1/subscription_items", {"subscription": fact.id})
-    return replace(fact, items=tuple(read_item(row) for row in rows), truncated=False)
+    asked = {"subscription": fact.id, "expand": list(ITEM_PARTS)}
+    rows = list(_pages(client, "/v1/subscription_items", asked))
+    told = {one.id: one for row in (raw, *rows) for one in read_discounts(row)}
+    items = tuple(read_item(row) for row in rows)
+    return replace(fact, items=items, truncated=False, discounts=tuple(told.values()))
 
 
 def _checkout(client: StripeClient, raw: Members) -> CheckoutFact:
@@ -201,18 +210,19 @@ def _get(client: StripeClient, kind: str, collection: str, object_id: str, **par
         except stripe.InvalidRequestError as error:
             if error.http_status != 404:
                 raise
-            return Gone(object_id, _clock(error.headers))
-    return _Answer(Members(response.data, kind), _clock(response.headers))
+            return Gone(object_id, clock(error.headers))
+    return _Answer(Members(response.data, kind), clock(response.headers))
 
 
-def _pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[Members]:
-    """All rows of a list, from its beginning."""
+def pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[tuple[Members, int]]:
+    """All rows of a list, from its beginning, each with Stripe's clock at the answer that had it."""
     after: dict[str, Any] = {}
     while True:
         with our_errors():
             response = client.raw_request("get", path, limit=_PAGE, **params, **after)
         rows, more = Members({"list": response.data}, path).rows("list")
-        yield from rows
+        at = clock(response.headers)
+        yield from ((row, at) for row in rows)
         if not more:
             return
         if not rows:
@@ -220,7 +230,11 @@ def _pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[
         after = {"starting_after": rows[-1].reference("id")}
 
 
-def _clock(headers: Any) -> int:
+def _pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[Members]:
+    return (row for row, _ in pages(client, path, params))
+
+
+def clock(headers: Any) -> int:
     """Stripe's clock at the answer, in whole seconds."""
     date = headers.get("Date") if headers else None
     if date is None:

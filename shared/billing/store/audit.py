@@ -156,6 +156,9 @@ FROM (SELECT) AS one LEFT JOIN audit_heads AS h ON h.chain = %(chain)s
 """
 
 
+_HEADS = "SELECT chain, seq, hash FROM audit_heads ORDER BY chain"
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """The head of a chain (None: it has none) and the number of its last entry (0: it has none), at one instant."""
@@ -167,6 +170,11 @@ class End:
 def chains(connection: Connection) -> list[str]:
     """Every chain there is, by its rows or by its head."""
     return [row[0] for row in connection.execute(_CHAINS).fetchall()]
+
+
+def heads(connection: Connection) -> dict[str, Mark]:
+    """The head of every chain that has one."""
+    return {chain: Mark(seq, digest) for chain, seq, digest in connection.execute(_HEADS).fetchall()}
 
 
 def end_of(connection: Connection, chain: str) -> End:

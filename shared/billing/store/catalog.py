@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from billing.domain.catalog import Benefit, Catalog, Feature, PricePolicy
 from billing.domain.facts import PriceFact, ProductFact
 from billing.domain.policies import OnRefund
+from billing.domain.prices import options_to_json, tiers_to_json
 from billing.store.connection import Connection
 
 
@@ -35,6 +36,7 @@ class SoldPrice:
     type: str
     currency: str
     unit_amount: int | None
+    trial_days: int | None
     sellable: bool
 
 
@@ -51,17 +53,28 @@ WHERE id = %s
 """
 _UPSERT_PRICE = """
 INSERT INTO prices (id, product_id, lookup_key, type, currency, unit_amount, billing_scheme, recurring_interval,
-                    recurring_count, usage_type, active, deleted, watermark)
+                    recurring_count, usage_type, active, deleted, watermark, unit_amount_decimal, tiers_mode, tiers,
+                    currency_options, package_size, package_round)
 VALUES (%(id)s, %(product_id)s, %(lookup_key)s, %(type)s, %(currency)s, %(unit_amount)s, %(billing_scheme)s,
-        %(recurring_interval)s, %(recurring_count)s, %(usage_type)s, %(active)s, %(deleted)s, %(watermark)s)
+        %(recurring_interval)s, %(recurring_count)s, %(usage_type)s, %(active)s, %(deleted)s, %(watermark)s,
+        COALESCE(%(unit_amount_decimal)s, %(unit_amount)s::bigint), %(tiers_mode)s, %(tiers)s, %(currency_options)s,
+        %(package_size)s, %(package_round)s)
 ON CONFLICT (id) DO UPDATE SET
   lookup_key = EXCLUDED.lookup_key, active = EXCLUDED.active, deleted = prices.deleted OR EXCLUDED.deleted,
+  tiers = COALESCE(EXCLUDED.tiers, prices.tiers),
+  currency_options = COALESCE(EXCLUDED.currency_options, prices.currency_options),
+  package_size = EXCLUDED.package_size, package_round = EXCLUDED.package_round,
   watermark = EXCLUDED.watermark, revision = prices.revision + 1
 """
-_KNOWN_PRICES = "SELECT id FROM prices WHERE id = ANY(%s)"
+_DELETE_PRICES = "UPDATE prices SET active = false, deleted = true, revision = revision + 1 WHERE id = ANY(%s)"
+_KNOWN_PRICES = """
+SELECT id FROM prices
+WHERE id = ANY(%(ids)s) AND (billing_scheme = 'per_unit' OR tiers IS NOT NULL)
+  AND (%(currency)s::text IS NULL OR currency = %(currency)s OR currency_options ? %(currency)s)
+"""
 _KNOWN_PRODUCT = "SELECT project_id FROM products WHERE id = %s"
 _SOLD = """
-SELECT r.id, r.product_id, p.project_id, r.type, r.currency, r.unit_amount,
+SELECT r.id, r.product_id, p.project_id, r.type, r.currency, r.unit_amount, r.trial_days,
        r.active AND p.active AND NOT r.deleted AND NOT p.deleted AS sellable
 FROM prices AS r JOIN products AS p ON p.id = r.product_id
 """
@@ -79,7 +92,8 @@ ON CONFLICT (product_id, price_id, project_id, feature_code) DO UPDATE SET
   value = EXCLUDED.value, per_unit = EXCLUDED.per_unit, priority = EXCLUDED.priority
 """
 _SET_POLICY = """
-UPDATE prices SET grace_period = %s, renewal_leeway = %s, access_days = %s, on_full_refund = %s, on_partial_refund = %s
+UPDATE prices SET grace_period = %s, renewal_leeway = %s, access_days = %s, on_full_refund = %s, on_partial_refund = %s,
+                  trial_days = %s
 WHERE id = %s
 """
 
@@ -106,15 +120,26 @@ def update_product(connection: Connection, fact: ProductFact, watermark: int) ->
 
 
 def upsert_price(connection: Connection, fact: PriceFact, watermark: int) -> None:
-    """A price's money never changes; only its key and whether it is sold do. Its policies are not touched."""
+    """A price's money never changes; only its key and whether it is sold do. Its policies are not touched.
+
+    Tiers and currencies that this fact was not told stay as they are.
+    """
     members = {name: getattr(fact, name) for name in PriceFact.__dataclass_fields__}
-    connection.execute(_UPSERT_PRICE, {**members, "watermark": watermark})
+    tiers = None if fact.tiers is None else Jsonb(tiers_to_json(fact.tiers))
+    options = None if fact.currency_options is None else Jsonb(options_to_json(fact.currency_options))
+    row = {**members, "tiers": tiers, "currency_options": options, "watermark": watermark}
+    connection.execute(_UPSERT_PRICE, row)
 
 
-def unknown_prices(connection: Connection, price_ids: Iterable[str]) -> list[str]:
-    """Those of the prices that are not mirrored here, in order."""
+def delete_prices(connection: Connection, price_ids: Iterable[str]) -> None:
+    """Stripe has them no more; here they stay, for what refers to them."""
+    connection.execute(_DELETE_PRICES, (sorted(price_ids),))
+
+
+def unknown_prices(connection: Connection, price_ids: Iterable[str], currency: str | None = None) -> list[str]:
+    """Those of the prices that are not mirrored here with all they ask (in `currency`), in order."""
     asked = sorted(set(price_ids))
-    known = {row[0] for row in connection.execute(_KNOWN_PRICES, (asked,))}
+    known = {row[0] for row in connection.execute(_KNOWN_PRICES, {"ids": asked, "currency": currency})}
     return [price_id for price_id in asked if price_id not in known]
 
 
@@ -150,9 +175,9 @@ def upsert_benefit(
     connection.execute(_UPSERT_BENEFIT, row)
 
 
-def set_policy(connection: Connection, price_id: str, policy: PricePolicy) -> None:
+def set_policy(connection: Connection, price_id: str, policy: PricePolicy, trial_days: int | None = None) -> None:
     times = (policy.grace_period, policy.renewal_leeway, policy.access_days)
-    connection.execute(_SET_POLICY, (*times, policy.on_full_refund, policy.on_partial_refund, price_id))
+    connection.execute(_SET_POLICY, (*times, policy.on_full_refund, policy.on_partial_refund, trial_days, price_id))
 
 
 def catalog_from_rows(
@@ -170,17 +195,18 @@ def catalog_from_rows(
         {code: Feature(code, kind, merge) for code, kind, merge in features},
         {product_id: tuple(given) for product_id, given in by_product.items()},
         {price_id: tuple(given) for price_id, given in by_price.items()},
-        {price_id: _policy(*row) for price_id, *row in policies},
+        {price_id: policy_of_row(*row) for price_id, *row in policies},
     )
 
 
-def _policy(
+def policy_of_row(
     grace_seconds: float | None,
     leeway_seconds: float | None,
     access_days: int | None,
     on_full_refund: OnRefund | None,
     on_partial_refund: OnRefund | None,
 ) -> PricePolicy:
+    """Times in seconds; what is None is SPEC §2's default."""
     default = PricePolicy()
     return PricePolicy(
         default.grace_period if grace_seconds is None else timedelta(seconds=grace_seconds),

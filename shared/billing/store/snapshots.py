@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+
+from psycopg.rows import class_row
 
 from billing.domain.holdings import from_json
 from billing.domain.snapshot import Snapshot, build
@@ -53,6 +57,30 @@ def snapshots_of_customer(connection: Connection, customer_id: int) -> list[Snap
     """The customer's snapshot in every project of their namespace: a bundle may serve several."""
     rows = connection.execute(_OF_CUSTOMER, {"customer_id": customer_id}).fetchall()
     return [_snapshot(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Of one project's snapshot of a customer. `changes` counts the customer's own, without the catalog's."""
+
+    customer_id: int
+    project_id: str
+    user_id: str
+    changes: int
+    version: int
+
+
+_VERSIONS = """
+SELECT c.id AS customer_id, p.id AS project_id, c.user_id, c.version AS changes, c.version + p.catalog_epoch AS version
+FROM customers AS c JOIN projects AS p ON p.identity_namespace = c.namespace
+WHERE c.id = ANY(%s) ORDER BY c.id, p.id
+"""
+
+
+def versions_of_customers(connection: Connection, customer_ids: Iterable[int]) -> list[Version]:
+    """The version of each snapshot of these customers, in every project of their namespaces."""
+    with connection.cursor(row_factory=class_row(Version)) as cursor:
+        return cursor.execute(_VERSIONS, (sorted(set(customer_ids)),)).fetchall()
 
 
 def _snapshot(

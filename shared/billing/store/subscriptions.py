@@ -5,54 +5,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
 from billing.domain.facts import InvoiceFact, SubscriptionFact
+from billing.domain.revenue import basis
 from billing.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionRow:
-    """How much is known of a subscription."""
+    """How much is known of a subscription. `revenue_basis` is that of its last entries in the ledger (store/mrr.py)."""
 
     id: str
     stripe_customer_id: str
     status: str
     watermark: int
     revision: int
+    revenue_basis: str
 
-
-_FIND = "SELECT id, stripe_customer_id, status, watermark, revision FROM subscriptions WHERE id = %s FOR UPDATE"
-_OWNER = "SELECT stripe_customer_id FROM subscriptions WHERE id = %s"
 
 # The subscription and exactly its items, in one statement; foreign keys are checked at its end.
 _STORE = """
 WITH stored AS (
   INSERT INTO subscriptions AS s (id, stripe_customer_id, status, start_at, trial_end, cancel_at, cancel_at_period_end,
-                                  canceled_at, ended_at, latest_invoice_id, observed_event, watermark)
+                                  canceled_at, ended_at, latest_invoice_id, currency, discount_ids, revenue_basis,
+                                  observed_event, watermark)
   VALUES (%(id)s, %(stripe_customer_id)s, %(status)s, %(start)s, %(trial_end)s, %(cancel_at)s,
-          %(cancel_at_period_end)s, %(canceled_at)s, %(ended_at)s, %(latest_invoice_id)s, %(observed_event)s,
-          %(watermark)s)
+          %(cancel_at_period_end)s, %(canceled_at)s, %(ended_at)s, %(latest_invoice_id)s, %(currency)s,
+          %(discount_ids)s, %(revenue_basis)s, %(observed_event)s, %(watermark)s)
   ON CONFLICT (id) DO UPDATE SET
     stripe_customer_id = EXCLUDED.stripe_customer_id, status = EXCLUDED.status, start_at = EXCLUDED.start_at,
     trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
     cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
-    ended_at = EXCLUDED.ended_at, latest_invoice_id = EXCLUDED.latest_invoice_id,
+    ended_at = EXCLUDED.ended_at, latest_invoice_id = EXCLUDED.latest_invoice_id, currency = EXCLUDED.currency,
+    discount_ids = EXCLUDED.discount_ids, revenue_basis = EXCLUDED.revenue_basis,
     observed_event = EXCLUDED.observed_event, watermark = EXCLUDED.watermark, revision = s.revision + 1
 ), dropped AS (
   DELETE FROM subscription_items WHERE subscription_id = %(id)s AND id <> ALL(%(item_ids)s)
 )
-INSERT INTO subscription_items (id, subscription_id, price_id, quantity, period_start, period_end)
-SELECT item, %(id)s, price, quantity, starts, ends
+INSERT INTO subscription_items (id, subscription_id, price_id, quantity, period_start, period_end, discount_ids)
+SELECT item, %(id)s, price, quantity, starts, ends, string_to_array(discounts, ' ')
 FROM unnest(%(item_ids)s::text[], %(prices)s::text[], %(quantities)s::bigint[], %(starts)s::timestamptz[],
-            %(ends)s::timestamptz[]) AS t (item, price, quantity, starts, ends)
+            %(ends)s::timestamptz[], %(discounts)s::text[]) AS t (item, price, quantity, starts, ends, discounts)
 ON CONFLICT (id) DO UPDATE SET
   subscription_id = EXCLUDED.subscription_id, price_id = EXCLUDED.price_id, quantity = EXCLUDED.quantity,
-  period_start = EXCLUDED.period_start, period_end = EXCLUDED.period_end
+  period_start = EXCLUDED.period_start, period_end = EXCLUDED.period_end, discount_ids = EXCLUDED.discount_ids
 """
 _END = """
 UPDATE subscriptions SET status = 'canceled', ended_at = COALESCE(ended_at, %s), observed_event = %s,
-                         watermark = GREATEST(watermark, %s), revision = revision + 1
+                         watermark = GREATEST(watermark, %s), revision = revision + 1, revenue_basis = ''
 WHERE id = %s
 """
 _INVOICE = """
@@ -75,26 +74,17 @@ LIMIT 1
 """
 
 
-def find_subscription(connection: Connection, subscription_id: str) -> SubscriptionRow | None:
-    with connection.cursor(row_factory=class_row(SubscriptionRow)) as cursor:
-        return cursor.execute(_FIND, (subscription_id,)).fetchone()
-
-
-def owner_of(connection: Connection, subscription_id: str) -> str | None:
-    """The Stripe customer whose subscription this is, as of now; may change until the owner's lock is held."""
-    row = connection.execute(_OWNER, (subscription_id,)).fetchone()
-    return row[0] if row else None
-
-
 def store_subscription(connection: Connection, fact: SubscriptionFact, *, watermark: int, evidence: str) -> None:
     """Make the rows equal to the fact, items and all. `evidence` is the id of the event or fetch that stated it."""
     stated = {name: getattr(fact, name) for name in SubscriptionFact.__dataclass_fields__ if name != "items"}
+    stated |= {"discount_ids": list(fact.discount_ids), "revenue_basis": basis(fact)}
     items = {
         "item_ids": [item.id for item in fact.items],
         "prices": [item.price_id for item in fact.items],
         "quantities": [item.quantity for item in fact.items],
         "starts": [item.period_start for item in fact.items],
         "ends": [item.period_end for item in fact.items],
+        "discounts": [" ".join(item.discount_ids) for item in fact.items],  # no id has a space in it
     }
     connection.execute(_STORE, {**stated, **items, "observed_event": evidence, "watermark": watermark})
 

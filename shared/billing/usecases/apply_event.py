@@ -20,8 +20,10 @@ from billing.payments.objects import Gone
 from billing.store import inbox
 from billing.store.budget import take_token
 from billing.store.connection import Connection, transaction
+from billing.store.subjects import NOTHING, Subject
 from billing.usecases.apply_fact import apply_fact
 from billing.usecases.observation import Effect, Fetches, Known, Need, Observation, Unmet
+from billing.usecases.owner import subject_of
 from billing.usecases.publish_outbox import Publisher, publish_customers
 
 _FETCHES: Mapping[str, Callable[[StripeClient, str], objects.Fetched[Fact] | Gone]] = {
@@ -116,7 +118,7 @@ def record_unreadable(worker: Worker, body: bytes, fault: Permanent) -> Outcome:
     event_id = f"body:{sha256(body).hexdigest()}"
     reason = f"{fault.code}: {fault.detail}"
     with transaction(worker.database_url) as connection:
-        fresh = inbox.claim(
+        claim = inbox.claim(
             connection,
             event_id=event_id,
             event_type="unreadable",
@@ -127,7 +129,7 @@ def record_unreadable(worker: Worker, body: bytes, fault: Permanent) -> Outcome:
             status="failed",
             reason=reason,
         )
-    return Outcome(event_id, "unreadable", "failed", reason, repeated=not fresh)
+    return Outcome(event_id, "unreadable", "failed", reason, repeated=claim is None)
 
 
 def with_fetches(
@@ -153,7 +155,7 @@ def with_fetches(
             fetched[unmet.need] = Known(fetch(stripe, unmet.need), unmet.revision)
 
 
-def _spend_fetch(worker: Worker) -> None:
+def spend_fetch(worker: Worker) -> None:
     """Events ask Stripe within a common budget, so that a storm of ties leaves checkouts their share of the limit."""
     if worker.fetches_per_second is None:
         return
@@ -168,7 +170,7 @@ def fetch(stripe: StripeClient, need: Need) -> objects.Fetched[Fact] | Gone:
     return _FETCHES[need.kind](stripe, need.id)
 
 
-def _stated(worker: Worker, event: StripeEvent) -> EventFact | None:
+def stated(worker: Worker, event: StripeEvent) -> EventFact | None:
     """What the event states. One in another API version's shape only points at what is then fetched in ours."""
     if not event.shape_is_foreign:
         return read(event)
@@ -181,7 +183,7 @@ def _stated(worker: Worker, event: StripeEvent) -> EventFact | None:
 def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outcome, tuple[int, ...]]:
     if event.livemode != worker.livemode:
         return _record(worker, event, body, "rejected_mode", None), ()
-    fact = _stated(worker, event)
+    fact = stated(worker, event)
     if fact is None:
         return _record(worker, event, body, "ignored", "type_not_handled"), ()
     seen = Observation(fact, event.created, event.id, "event", trusted=not event.shape_is_foreign)
@@ -189,21 +191,17 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
 
     def attempt(fetched: Fetches) -> Effect:
         with transaction(worker.database_url) as connection:
-            if not _claim(connection, worker, event, body):
+            claim = _claim(connection, worker, event, body, subject_of(fact, fetched))
+            if claim is None:
                 settled.append(_settled_before(connection, event.id))
                 return Effect("applied")
-            effect = apply_fact(connection, seen, fetched, worker.now())
+            effect = apply_fact(connection, seen, fetched, worker.now(), claim.locked)
             inbox.settle(
-                connection,
-                event.id,
-                status=effect.status,
-                reason=effect.reason,
-                customer_ids=effect.customer_ids,
-                now=worker.now(),
+                connection, claim, status=effect.status, reason=effect.reason, customer_ids=effect.customer_ids
             )
             return effect
 
-    effect = with_fetches(worker.stripe, {}, attempt, lambda: _spend_fetch(worker))
+    effect = with_fetches(worker.stripe, {}, attempt, lambda: spend_fetch(worker))
     if settled:
         before = settled[0]
         outcome = Outcome(event.id, event.type, before.status, before.reason, repeated=True)
@@ -217,7 +215,15 @@ def _apply_alone(worker: Worker, seen: Observation, fetched: Fetches) -> Effect:
         return apply_fact(connection, seen, fetched, worker.now())
 
 
-def _claim(connection: Connection, worker: Worker, event: StripeEvent, body: bytes) -> bool:
+def _claim(
+    connection: Connection,
+    worker: Worker,
+    event: StripeEvent,
+    body: bytes,
+    subject: Subject = NOTHING,
+    status: inbox.Status = "applied",
+    reason: str | None = None,
+) -> inbox.Claim | None:
     return inbox.claim(
         connection,
         event_id=event.id,
@@ -226,6 +232,9 @@ def _claim(connection: Connection, worker: Worker, event: StripeEvent, body: byt
         created=event.created,
         object_id=event.object_id,
         now=worker.now(),
+        status=status,
+        reason=reason,
+        subject=subject,
     )
 
 
@@ -239,8 +248,7 @@ def _settled_before(connection: Connection, event_id: str) -> inbox.Entry:
 def _record(worker: Worker, event: StripeEvent, body: bytes, status: inbox.Status, reason: str | None) -> Outcome:
     """An event that changes nothing, on record. One settled before stays as it was."""
     with transaction(worker.database_url) as connection:
-        if _claim(connection, worker, event, body):
-            inbox.settle(connection, event.id, status=status, reason=reason, now=worker.now())
+        if _claim(connection, worker, event, body, NOTHING, status, reason) is not None:
             return Outcome(event.id, event.type, status, reason)
         before = _settled_before(connection, event.id)
         return Outcome(event.id, event.type, before.status, before.reason, repeated=True)

@@ -21,26 +21,37 @@ from billing.domain.facts import (
     RefundFact,
     SubscriptionFact,
 )
+from billing.domain.revenue import basis
 from billing.domain.sources import KNOWN_STATUSES
 from billing.domain.windows import from_seconds
 from billing.errors import Permanent, Transient
 from billing.payments.objects import Fetched, Gone
 from billing.store import catalog, checkouts, customers, purchases, subscriptions
 from billing.store.connection import Connection
+from billing.store.discounts import record_discounts, unknown_discounts
+from billing.store.mrr import record_mrr
+from billing.store.subjects import Locked
+from billing.store.subscriptions import SubscriptionRow
 from billing.usecases.apply_money_back import apply_money_back
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet, newest
-from billing.usecases.owner import adopt, changed, lock_owner, lock_owners
+from billing.usecases.owner import adopt, changed, lock_known, subject_of
 
 
-def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
-    """Raises Unmet, Permanent (`unknown_customer`, `unmapped_price`, `unknown_project` …), Transient."""
+def apply_fact(
+    connection: Connection, seen: Observation, fetched: Fetches, now: datetime, locked: Locked | None = None
+) -> Effect:
+    """`locked` is the fact's subject where the caller has locked it already.
+
+    Raises Unmet, Permanent (`unknown_customer`, `unmapped_price`, `unknown_project` …), Transient.
+    """
+    locked = lock_known(connection, subject_of(seen.fact, fetched), fetched, locked)
     match seen.fact:
         case SubscriptionFact() as fact:
-            return _subscription(connection, fact, seen, fetched, now)
+            return _subscription(connection, fact, seen, fetched, locked, now)
         case CheckoutFact() as fact:
-            return _checkout(connection, fact, seen, fetched, now)
+            return _checkout(connection, fact, seen, fetched, locked, now)
         case InvoiceFact() as fact:
-            return _invoice(connection, fact, seen, fetched, now)
+            return _invoice(connection, fact, seen, fetched, locked, now)
         case ChargeFact() | RefundFact() | DisputeFact() as fact:
             return apply_money_back(connection, fact, seen, fetched, now)
         case CustomerFact() as fact:
@@ -57,23 +68,15 @@ def apply_fact(connection: Connection, seen: Observation, fetched: Fetches, now:
 
 
 def _subscription(
-    connection: Connection, fact: SubscriptionFact, seen: Observation, fetched: Fetches, now: datetime
+    connection: Connection, fact: SubscriptionFact, seen: Observation, fetched: Fetches, locked: Locked, now: datetime
 ) -> Effect:
-    need = Need("subscription", fact.id)
-    stripe_ids = {fact.stripe_customer_id}
-    answer = fetched[need].answer if need in fetched else None
-    if isinstance(answer, Fetched):
-        stripe_ids.add(cast("SubscriptionFact", answer.fact).stripe_customer_id)
-    prior_owner = subscriptions.owner_of(connection, fact.id)
-    if prior_owner is not None:
-        stripe_ids.add(prior_owner)
-    owners = lock_owners(connection, stripe_ids, fetched)
-    row = subscriptions.find_subscription(connection, fact.id)
-    if row is not None and row.stripe_customer_id not in stripe_ids:
+    owners, row = locked.customer_ids, locked.subscription
+    if row is not None and row.stripe_customer_id not in locked.owners:
         raise Transient("raced", "the subscription changed hands meanwhile; try again")
 
     mirror = None if row is None else (row.watermark, row.revision)
-    latest = newest(mirror, need, seen, fetched, complete=not fact.truncated)
+    complete = not fact.truncated and not unknown_discounts(connection, fact.untold_discounts)
+    latest = newest(mirror, Need("subscription", fact.id), seen, fetched, complete=complete)
     if latest is None:
         return Effect("superseded", owners)
     if isinstance(latest, Gone):
@@ -82,26 +85,37 @@ def _subscription(
         subscriptions.end_subscription(
             connection, fact.id, at=from_seconds(latest.at), watermark=latest.at, evidence=seen.evidence
         )
+        record_mrr(connection, fact.id, from_seconds(max(latest.at, row.watermark)))
         return changed(connection, owners, seen, now)
     stated = cast("SubscriptionFact", latest.fact)
-    _store(connection, stated, latest.at, seen, fetched, row.watermark if row else 0)
+    _store(connection, stated, latest.at, seen, fetched, row)
     unknown = None if stated.status in KNOWN_STATUSES else stated.status
     return changed(connection, owners, seen, now, unknown_status=unknown)
 
 
 def _store(
-    connection: Connection, fact: SubscriptionFact, at: int, seen: Observation, fetched: Fetches, watermark: int
+    connection: Connection,
+    fact: SubscriptionFact,
+    at: int,
+    seen: Observation,
+    fetched: Fetches,
+    row: SubscriptionRow | None,
 ) -> None:
-    _know_prices(connection, [item.price_id for item in fact.items], fetched)
-    subscriptions.store_subscription(connection, fact, watermark=max(at, watermark), evidence=seen.evidence)
+    _know_prices(connection, [item.price_id for item in fact.items], fetched, fact.currency)
+    record_discounts(connection, fact.discounts)
+    watermark = max(at, row.watermark) if row else at
+    subscriptions.store_subscription(connection, fact, watermark=watermark, evidence=seen.evidence)
+    if basis(fact) != (row.revenue_basis if row else ""):
+        record_mrr(connection, fact.id, from_seconds(watermark))
 
 
-def _know_subscription(connection: Connection, subscription_id: str, seen: Observation, fetched: Fetches) -> None:
+def _know_subscription(
+    connection: Connection, subscription_id: str, row: SubscriptionRow | None, seen: Observation, fetched: Fetches
+) -> None:
     """Something refers to this subscription: fetch it where no event has brought it yet.
 
     A sync fetches it always: the caller wants what is true now.
     """
-    row = subscriptions.find_subscription(connection, subscription_id)
     if row is not None and seen.cause != "sync":
         return
     need = Need("subscription", subscription_id)
@@ -111,13 +125,15 @@ def _know_subscription(connection: Connection, subscription_id: str, seen: Obser
         raise Unmet(need, revision)
     if isinstance(known.answer, Fetched):
         fact = cast("SubscriptionFact", known.answer.fact)
-        _store(connection, fact, known.answer.at, seen, fetched, row.watermark if row else 0)
+        _store(connection, fact, known.answer.at, seen, fetched, row)
 
 
 # --- checkouts and invoices ----------------------------------------------------------------------------------------
 
 
-def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
+def _checkout(
+    connection: Connection, fact: CheckoutFact, seen: Observation, fetched: Fetches, locked: Locked, now: datetime
+) -> Effect:
     if fact.status == "expired":
         checkouts.close_session(connection, fact.id, "expired")
         return Effect("applied")
@@ -125,10 +141,10 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
         return Effect("ignored", reason="still_open")
     if fact.stripe_customer_id is None:
         raise Permanent("unknown_customer", "the checkout session names no customer: it was not opened here")
-    owner = lock_owner(connection, fact.stripe_customer_id, fetched)
+    owner = locked.owners[fact.stripe_customer_id]
     checkouts.close_session(connection, fact.id, "complete")
     if fact.mode == "subscription" and fact.subscription_id is not None:
-        _know_subscription(connection, fact.subscription_id, seen, fetched)
+        _know_subscription(connection, fact.subscription_id, locked.subscription, seen, fetched)
     if fact.mode == "payment" and fact.paid and not purchases.purchase_recorded(connection, fact.id):
         known = fetched.get(Need("checkout", fact.id))
         if known is None:
@@ -141,12 +157,13 @@ def _checkout(connection: Connection, fact: CheckoutFact, seen: Observation, fet
     return changed(connection, (owner,), seen, now)
 
 
-def _invoice(connection: Connection, fact: InvoiceFact, seen: Observation, fetched: Fetches, now: datetime) -> Effect:
-    owner = lock_owner(connection, fact.stripe_customer_id, fetched)
+def _invoice(
+    connection: Connection, fact: InvoiceFact, seen: Observation, fetched: Fetches, locked: Locked, now: datetime
+) -> Effect:
     if fact.subscription_id is not None:
-        _know_subscription(connection, fact.subscription_id, seen, fetched)
+        _know_subscription(connection, fact.subscription_id, locked.subscription, seen, fetched)
     subscriptions.record_invoice(connection, fact)
-    return changed(connection, (owner,), seen, now)
+    return changed(connection, (locked.owners[fact.stripe_customer_id],), seen, now)
 
 
 # --- customers -----------------------------------------------------------------------------------------------------
@@ -186,7 +203,7 @@ def _price(connection: Connection, fact: PriceFact, seen: Observation, fetched: 
     if row is None and catalog.project_of_product(connection, fact.product_id) is None:
         raise Permanent("unknown_project", f"{fact.product_id} belongs to no project: import it into one, then replay")
     mirror = None if row is None else (row.watermark, row.revision)
-    latest = newest(mirror, Need("price", fact.id), seen, fetched)
+    latest = newest(mirror, Need("price", fact.id), seen, fetched, complete=not fact.incomplete)
     if latest is None:
         return Effect("superseded")
     stated = _gone_price(fact) if isinstance(latest, Gone) else cast("PriceFact", latest.fact)
@@ -203,9 +220,9 @@ def _gone_price(fact: PriceFact) -> PriceFact:
     return PriceFact(**{**members, "active": False, "deleted": True})
 
 
-def _know_prices(connection: Connection, price_ids: list[str], fetched: Fetches) -> None:
-    """Every price must be mirrored and lead, by its product, to a project."""
-    for price_id in catalog.unknown_prices(connection, price_ids):
+def _know_prices(connection: Connection, price_ids: list[str], fetched: Fetches, currency: str | None = None) -> None:
+    """Every price must be mirrored, with what it asks in `currency`, and lead, by its product, to a project."""
+    for price_id in catalog.unknown_prices(connection, price_ids, currency):
         known = fetched.get(Need("price", price_id))
         if known is None:
             raise Unmet(Need("price", price_id))

@@ -14,7 +14,7 @@ from billing.usecases.apply_event import Outcome, Worker, apply_event, fail_even
 def apply_message(worker: Worker, text: str) -> Outcome:
     """Settle what the message holds; what cannot be understood is recorded `failed`. Raises Transient."""
     try:
-        body = _body(worker, from_message(text))
+        body = body_of(worker, from_message(text))
     except Permanent as fault:
         return record_unreadable(worker, text.encode(), fault)
     return apply_event(worker, body)
@@ -36,7 +36,7 @@ def give_up(worker: Worker, text: str, reason: str) -> None:
         record_unreadable(worker, text.encode(), Permanent("broken", reason))
 
 
-def _body(worker: Worker, message: Message) -> bytes:
+def body_of(worker: Worker, message: Message) -> bytes:
     match message:
         case Accepted():
             return message.body

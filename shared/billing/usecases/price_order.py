@@ -35,7 +35,10 @@ class WantedLine:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller asks to sell to whom, well formed but unchecked against the catalog."""
+    """What the caller asks to sell to whom, well formed but unchecked against the catalog.
+
+    `trial_days` None: the prices' own; 0: none.
+    """
 
     user_id: str
     lines: tuple[WantedLine, ...]
@@ -63,7 +66,7 @@ def price_order(connection: Connection, seller: Seller, wanted: Wanted) -> Order
         lines=tuple(OrderLine(price.id, line.quantity) for price, line in lines),
         success_url=wanted.success_url,
         cancel_url=wanted.cancel_url,
-        trial_days=wanted.trial_days,
+        trial_days=_trial_days(prices, wanted),
         promotion_code=wanted.promotion_code,
         allow_promotion_codes=wanted.allow_promotion_codes,
     )
@@ -106,10 +109,16 @@ def _mode(prices: list[SoldPrice], wanted: Wanted) -> Mode:
         raise _mixed("recurring and one-time prices are sold in checkouts of their own")
     if kinds == {"recurring"}:
         return "subscription"
-    if wanted.trial_days is not None:
+    if wanted.trial_days:
         fault = FieldFault("/trial_days", "only recurring prices have trials")
         raise Refused("invalid_request", "Leave trial_days out for one-time prices.", fields=(fault,))
     return "payment"
+
+
+def _trial_days(prices: list[SoldPrice], wanted: Wanted) -> int | None:
+    """As asked, else the shortest trial of the prices: one without a trial is paid from the first day."""
+    asked = min(price.trial_days or 0 for price in prices) if wanted.trial_days is None else wanted.trial_days
+    return asked or None
 
 
 def _mixed(detail: str) -> Refused:

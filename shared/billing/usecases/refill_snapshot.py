@@ -37,6 +37,16 @@ def refill_key(database_url: str, cache: Client, digest: bytes, now: datetime) -
 
 def refill_snapshot(database_url: str, cache: Client, project_id: str, user_id: str, now: datetime) -> SnapshotItem:
     """The user's snapshot as it is now; an unknown user's is empty. Raises Transient as `refill_key` does."""
+    try:
+        return _refilled(database_url, cache, project_id, user_id, now)
+    except Transient as fault:
+        if fault.code != "unreadable_newer":
+            raise
+    # What we read was overtaken by a state that is behind a fence by now: PostgreSQL has it, or a newer one.
+    return _refilled(database_url, cache, project_id, user_id, now)
+
+
+def _refilled(database_url: str, cache: Client, project_id: str, user_id: str, now: datetime) -> SnapshotItem:
     with transaction(database_url) as connection:
         snapshot = snapshot_of(connection, project_id, user_id)
     if snapshot is None:

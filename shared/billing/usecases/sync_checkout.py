@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from billing.errors import Permanent, Refused
 from billing.store import checkouts
@@ -22,7 +23,7 @@ class Synced:
     """
 
     session_id: str
-    status: str
+    status: Literal["open", "complete", "expired"]
     paid: bool
     entitlements_version: int
 

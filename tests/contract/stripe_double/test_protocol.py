@@ -1,5 +1,6 @@
 import threading
 import urllib.request
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.error import HTTPError
@@ -276,6 +277,41 @@ def test_a_lookup_key_moves_only_when_told_to(client: stripe.StripeClient, shop:
     new["transfer_lookup_key"] = True
     client.v1.prices.create(new)
     assert client.v1.prices.retrieve(shop.monthly).lookup_key is None
+
+
+def test_a_default_price_cannot_be_archived(client: stripe.StripeClient, shop: Shop) -> None:
+    client.v1.products.update(shop.product, {"default_price": shop.monthly})
+    with pytest.raises(stripe.InvalidRequestError, match="default price of its product"):
+        client.v1.prices.update(shop.monthly, {"active": False})
+    assert not client.v1.prices.update(shop.yearly, {"active": False}).active
+
+
+def test_tiers_and_other_currencies_come_only_when_asked_for(client: stripe.StripeClient, shop: Shop) -> None:
+    tiers: Any = [{"up_to": 5, "unit_amount_decimal": Decimal("0.5")}, {"up_to": "inf", "flat_amount": 700}]
+    tiered: Any = {
+        "product": shop.product,
+        "currency": "usd",
+        "recurring": {"interval": "month"},
+        "billing_scheme": "tiered",
+        "tiers_mode": "volume",
+        "tiers": tiers,
+    }
+    several: Any = {
+        "product": shop.product,
+        "currency": "usd",
+        "unit_amount": 100,
+        "currency_options": {"eur": {"unit_amount": 90}},
+    }
+    made = {client.v1.prices.create(params).id for params in (tiered, several)}
+    plain = client.v1.prices.list({"product": shop.product}).to_dict(for_json=True)["data"]
+    whole = client.v1.prices.list({"product": shop.product, "expand": ["data.tiers", "data.currency_options"]})
+
+    assert not any({"tiers", "currency_options"} & row.keys() for row in plain)
+    rows = {row["id"]: row for row in whole.to_dict(for_json=True)["data"] if row["id"] in made}
+    assert {
+        (row["tiers_mode"], len(row.get("tiers") or ()), tuple(sorted(row["currency_options"])))
+        for row in rows.values()
+    } == {("volume", 2, ("usd",)), (None, 0, ("eur", "usd"))}
 
 
 def test_a_product_with_prices_cannot_be_deleted(client: stripe.StripeClient, shop: Shop) -> None:

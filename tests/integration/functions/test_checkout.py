@@ -16,11 +16,13 @@ from billing.runtime.settings import BadSettings
 from billing.store import keys as stored_keys
 from billing.store.connection import transaction
 from billing.usecases.manage_projects import create_key, create_project
-from functions.checkout.handler import OPEN, SYNC, Counter, build, front
+from functions.checkout import operations
+from functions.checkout.handler import Counter, build, front
 from tests.integration.conftest import CREDENTIALS
 from tests.support.gateway import Answer, post
 from tests.support.shop import Shop
 
+OPEN, SYNC = operations.OPEN.route, operations.SYNC.route
 DONE, BACK = "https://notes.example/done?id={CHECKOUT_SESSION_ID}", "https://notes.example/"
 ROUTES = {"success_url": DONE, "cancel_url": BACK}
 

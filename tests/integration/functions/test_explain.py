@@ -136,8 +136,27 @@ def test_a_project_is_told_of_its_own_users_only(door: Door) -> None:
     assert (told["sources"], told["changes"]) == ([], [])
 
 
-def admin(door: Door) -> str:
-    return new_key(door.shop, None)
+def test_an_operator_is_told_of_the_project_they_name(door: Door) -> None:
+    door.shop.buy("ann", "badge")
+    door.shop.apply(door.shop.events())
+    own = door.told()
+    door.key = new_key(door.shop, None)
+    assert door.told(project_id="notes") == own
+    assert door.refused(404, project_id="no-such-project")["code"] == "project_not_found"
+
+
+@pytest.mark.parametrize("named", [None, "", "No Slug", "notes\0", ["notes", "notes"]])
+def test_an_operator_names_one_project(door: Door, named: Any) -> None:
+    door.key = new_key(door.shop, None)
+    problem = door.refused(422, project_id=named)
+    assert [fault["pointer"] for fault in problem["errors"]] == ["?project_id"]
+
+
+@pytest.mark.parametrize("named", ["maps", "no-such-project", "NOTES", ""])
+def test_a_projects_key_may_name_its_own_project_alone(door: Door, named: str) -> None:
+    create_project(door.shop.worker.database_url, project_id="maps", name="Maps", allowed_origins=[])
+    assert door.told(project_id="notes")["project_id"] == "notes"
+    assert door.refused(403, project_id=named)["code"] == "wrong_project"
 
 
 def revoked(door: Door) -> str:
@@ -153,9 +172,9 @@ def guessed(_door: Door) -> str:
 
 @pytest.mark.parametrize(
     ("key", "status", "code"),
-    [(admin, 403, "wrong_role"), (revoked, 401, "invalid_api_key"), (guessed, 401, "invalid_api_key")],
+    [(revoked, 401, "invalid_api_key"), (guessed, 401, "invalid_api_key")],
 )
-def test_only_a_projects_living_key_opens_it(door: Door, key: Callable[[Door], str], status: int, code: str) -> None:
+def test_only_a_living_key_opens_it(door: Door, key: Callable[[Door], str], status: int, code: str) -> None:
     door.key = key(door)
     assert door.refused(status)["code"] == code
 

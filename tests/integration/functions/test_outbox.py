@@ -1,13 +1,17 @@
 """The minute's sweep, called as the schedule calls it."""
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from billing.cache import client, entitlements
 from billing.domain import keys
-from billing.store.connection import close
+from billing.store import audit
+from billing.store.audit import Act
+from billing.store.connection import close, transaction
 from functions.outbox.handler import build
 from tests.support.world import START, World, make_world
 
@@ -50,3 +54,21 @@ def test_where_the_cache_is_down_the_debts_stay_and_are_counted(world: World, en
 
     assert build(environ | {"TABLE_NAME": "no-such-table"}, lambda: START)({}, CONTEXT) == {"paid": 0, "unpaid": 1}
     assert world.debts() == 1
+
+
+def test_the_heads_of_the_audit_are_logged_once_an_hour(
+    world: World, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    act = Act("notes", "ada", None, "test.act", "x", None, None, None, "req")
+    with transaction(world.database_url) as connection:
+        audit.append(connection, act, START)
+        head = audit.heads(connection)["notes"]
+
+    clock = iter(START + timedelta(minutes=minute) for minute in (0, 1, 59, 60))
+    handle = build(environ, lambda: next(clock))
+    for _ in range(4):
+        handle({}, CONTEXT)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [line for line in lines if line["message"] == "audit_head"]
+    assert [(line["project_id"], line["head"]) for line in told] == [("notes", f"1:{head.hash.hex()}")] * 2

@@ -12,10 +12,12 @@ from billing.runtime.log import Log
 from billing.runtime.settings import BadSettings
 from billing.usecases.ensure_customer import ensure_customer
 from billing.usecases.manage_projects import create_key, create_project
-from functions.portal.handler import OPEN, Desk, build, front
+from functions.portal import operations
+from functions.portal.handler import Desk, build, front
 from tests.support.gateway import Answer, post
 from tests.support.shop import Shop
 
+OPEN = operations.OPEN.route
 BACK = "https://notes.example/account"
 
 

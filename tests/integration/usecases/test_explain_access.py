@@ -343,4 +343,9 @@ def test_the_story_in_the_docs_is_what_a_real_run_tells(life: Life) -> None:
     for source in told.whole["sources"]:
         assert f"| {source['label']} | {'yes' if source['live'] else 'no'} | {source['rule']['text']} |" in story
     [example] = re.findall(r"```json\n(.*?)```", story, re.DOTALL)
-    assert json.loads(example) == told.turns["2030-01-10"]["sources"][1]
+    assert nameless(json.loads(example)) == nameless(told.turns["2030-01-10"]["sources"][1])
+
+
+def nameless(told: dict[str, Any]) -> str:
+    """Without the ids that Stripe made up: they are others whenever anything else is asked of it before."""
+    return re.sub(r"\b(cs_test|evt|li|price)_\w+", r"\1_", json.dumps(told, sort_keys=True))

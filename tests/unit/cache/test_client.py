@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from billing.cache.client import Client, batch_get, claim, connect, put_if_newer
+from billing.cache.client import Client, Pass, batch_get, claim, connect, put_if_newer, raise_fence
 from billing.errors import Transient
 from billing.runtime.breaker import Breaker
 from tests.support.scripted_http import ScriptedServer, Step, reply, scripted
@@ -55,6 +55,25 @@ def test_a_put_names_the_versions_it_may_replace() -> None:
             assert put_if_newer(table(server), ONE, or_equal=or_equal) is None
         conditions = [request["ConditionExpression"] for request in asked(server)]
         assert conditions == ["attribute_not_exists(pk) OR v < :v", "attribute_not_exists(pk) OR v <= :v"]
+
+
+def test_a_put_before_a_fence_names_what_opens_it() -> None:
+    with scripted(reply(b"{}")) as server:
+        put_if_newer(table(server), ONE, or_equal=False, fence_pass=Pass(change=7, read_at=1_000))
+        (request,) = asked(server)
+        assert request["ConditionExpression"] == (
+            "(attribute_not_exists(pk) OR v < :v) AND (attribute_not_exists(w) OR wn <= :change OR w <= :read)"
+        )
+        assert request["ExpressionAttributeValues"] == {":v": {"N": "1"}, ":change": {"N": "7"}, ":read": {"N": "1000"}}
+
+
+def test_a_fence_keeps_the_version_and_takes_the_codec() -> None:
+    refused = answer({"__type": "ConditionalCheckFailedException"}, 400)
+    with scripted(reply(b"{}"), refused) as server:
+        raised = [raise_fence(table(server), "one", "0", 7, 60_000, 5) for _ in range(2)]
+        assert raised == [True, False]
+        assert "#v = if_not_exists(#v, :never)" in asked(server)[0]["UpdateExpression"]
+        assert asked(server)[0]["ExpressionAttributeValues"][":codec"] == {"N": "0"}
 
 
 def test_a_refused_put_gives_the_item_that_is_there() -> None:

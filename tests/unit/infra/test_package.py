@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.package import code_version, package_functions
+from infra.local.package import REPOSITORY, code_version, package_functions
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,10 @@ def test_a_package_holds_its_function_the_billing_package_and_no_other_function(
     assert {"functions/__init__.py", "functions/health/handler.py", "billing/errors.py"} <= names
     assert "billing/store/migrations/0001_core.sql" in names
     assert {name.split("/")[1] for name in names if name.startswith("functions/")} == {"__init__.py", "health"}
+
+
+def test_a_link_in_a_function_is_packed_as_what_it_leads_to(health: zipfile.ZipFile) -> None:
+    assert health.read("functions/health/openapi.json") == (REPOSITORY / "docs/openapi.json").read_bytes()
 
 
 def test_the_same_sources_give_the_same_bytes_and_version() -> None:

@@ -198,6 +198,8 @@ def retrieve_price(account: Account, _params: Params, price_id: str) -> Obj:
 
 def update_price(account: Account, params: Params, price_id: str) -> Obj:
     price = account.get("price", price_id)
+    if params.get("active") is False and account.get("product", price["product"])["default_price"] == price_id:
+        raise invalid("This price cannot be archived because it is the default price of its product.", param="active")
     if params.get("lookup_key") and params["lookup_key"] != price["lookup_key"]:
         _take_lookup_key(account, params)
     with recorded(account, price, "price.updated"):

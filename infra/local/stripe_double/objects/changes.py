@@ -67,6 +67,7 @@ def _change(account: Account, subscription: Obj, entry: Params, param: str) -> N
         item["price"] = items.recurring_price_of(account, entry, param=param)["id"]
     item["quantity"] = entry.get("quantity", item["quantity"])
     item["metadata"] = merged(item["metadata"], entry)
+    items.discount(account, subscription, item, entry)
     account.put(item)
 
 

@@ -61,10 +61,17 @@ def item_parent(item: Obj, *, proration: bool = False) -> Obj:
 
 
 def discounted(account: Account, lines: list[Obj], discounts: list[Obj]) -> list[Obj]:
-    """The lines with what the discounts take off each. An amount_off coupon counts once, over all lines."""
-    for entry in lines:
-        if entry["amount"] > 0:
-            entry["discount_amounts"] = coupons.taken_off(account, discounts, entry["amount"])
-            entry["discounts"] = [discount["id"] for discount in discounts]
-            discounts = [d for d in discounts if account.facts_of(d["id"])["coupon"]["percent_off"] is not None]
+    """The lines with what discounts take off each: its item's own first, then these, each off what is left."""
+    charged = [entry for entry in lines if entry["amount"] > 0]
+    for entry in charged:
+        for discount in _own(account, entry):
+            coupons.take_off(account, discount, [entry])
+    for discount in discounts:
+        coupons.take_off(account, discount, charged)
     return lines
+
+
+def _own(account: Account, entry: Obj) -> list[Obj]:
+    details = (entry["parent"] or {}).get("subscription_item_details") or {}
+    item = account.objects.get(details.get("subscription_item") or "")
+    return coupons.live_discounts(account, item) if item else []

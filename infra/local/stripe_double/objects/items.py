@@ -5,7 +5,7 @@ from infra.local.stripe_double.errors import invalid
 from infra.local.stripe_double.events import emit
 from infra.local.stripe_double.lists import listing, page
 from infra.local.stripe_double.money import amount_of
-from infra.local.stripe_double.objects import catalog, invoice_lines
+from infra.local.stripe_double.objects import catalog, coupons, invoice_lines
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.templates import Obj
@@ -53,7 +53,16 @@ def add(account: Account, subscription: Obj, price: Obj, wanted: Params, period:
         tax_rates=[],
     )
     account.keep_facts(subscription["id"], items=[*ids, item["id"]])
+    discount(account, subscription, item, wanted)
     return item
+
+
+def discount(account: Account, subscription: Obj, item: Obj, wanted: Params) -> None:
+    """Take the `discounts` parameter of an item, if it is there."""
+    if "discounts" in wanted:
+        given = [coupons.redeem(account, entry, subscription, item["id"]) for entry in wanted["discounts"] or []]
+        item["discounts"] = [one["id"] for one in given]
+        account.put(item)
 
 
 def drop(account: Account, item: Obj) -> None:
