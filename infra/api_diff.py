@@ -17,15 +17,15 @@ MEANT = "docs/api-breaks.md"
 PARENT = "HEAD~1"
 
 
-def main(base: str) -> int:
+def main(base: str, root: Path = ROOT) -> int:
     """`base` "": the commit before this one, and nothing to compare where the history or its contract is missing."""
-    old = contract_of(base or PARENT, ROOT)
+    old = contract_of(base or PARENT, root)
     if old is None:
         print(f"{base or PARENT} has no {CONTRACT} here: nothing to compare.")  # noqa: T201  a command
         return 1 if base else 0
-    new = json.loads((ROOT / CONTRACT).read_text(encoding="utf-8"))
+    new = json.loads((root / CONTRACT).read_text(encoding="utf-8"))
     lines = breaks(old, new)
-    meant = (ROOT / MEANT).read_text(encoding="utf-8")
+    meant = (root / MEANT).read_text(encoding="utf-8")
     unmeant = [line for line in lines if f"`{line}`" not in meant]
     for line in lines:
         print(line if line in unmeant else f"{line} (meant: {MEANT})")  # noqa: T201  a command

@@ -51,7 +51,7 @@ _NUMBERED_BEFORE = (
 MUTANTS = (
     Mutant(
         "no customer row lock",
-        1001,
+        1004,
         (
             ("store/customers.py", "WHERE id = %s FOR UPDATE", "WHERE id = %s"),
             ("store/subjects.py", '"SELECT owners, subscription FROM lock_subject(%s, %s)"', f'"{_UNLOCKED}"'),
@@ -66,12 +66,12 @@ MUTANTS = (
     ),
     Mutant(
         "no republish on redelivery",
-        1008,
+        1004,
         (("usecases/apply_event.py", "return outcome, tuple(before.customer_ids)", "return outcome, ()"),),
     ),
     Mutant(
         "version allocated outside the lock",
-        1006,
+        1003,
         # PostgreSQL numbers a transaction at its first write: the claim of the event, before the lock
         (("store/holdings.py", '"SELECT change_holdings(%s, %s, %s, %s, %s)"', f'"{_NUMBERED_BEFORE}"'),),
     ),
@@ -82,7 +82,7 @@ MUTANTS = (
     ),
     Mutant(
         "answer before fill",
-        1010,
+        1004,
         (
             (
                 "usecases/refill_snapshot.py",
@@ -126,7 +126,7 @@ MUTANTS = (
     ),
     Mutant(
         "ack though the publish failed",
-        1032,
+        1020,
         (
             (
                 "usecases/apply_event.py",
@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         "watermark of a fetched row = event.created",
-        1004,
+        1009,
         (
             (
                 "usecases/observation.py",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "tie stored without compare-and-set",
-        1012,
+        1031,
         (("usecases/observation.py", "known is not None and known.revision == revision", "known is not None"),),
     ),
     Mutant(
@@ -166,9 +166,17 @@ MUTANTS = (
         "writers put blindly",
         1001,
         (
-            ("cache/client.py", '        "ConditionExpression": f"attribute_not_exists(pk) OR v', '        "_": f"'),
-            ("cache/client.py", '        "ExpressionAttributeValues": {":v": item["v"]},\n', ""),
+            (
+                "cache/client.py",
+                "f\"attribute_not_exists(pk) OR v {'<=' if or_equal else '<'} :v\"",
+                '"attribute_not_exists(pk) OR v <= :v OR v > :v"',
+            ),
         ),
+    ),
+    Mutant(
+        "done said without a fence",
+        1006,
+        (("usecases/fence.py", "        if held:\n            return\n", "        return\n"),),
     ),
 )
 
