@@ -46,4 +46,4 @@ def contract_of(ref: str, repository: Path) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2] or [""]))
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
