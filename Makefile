@@ -6,7 +6,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
 COVER := $(PY) -m pytest -p no:cacheprovider
-# not for integration tests: they meet real time limits, and mean to
+# not for tests marked `alone`: they meet real time limits, and mean to
 PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
@@ -49,7 +49,8 @@ unit: $(READY) ## Unit tests, coverage ≥ 85 %
 
 integration: $(READY) ## Integration tests on real PostgreSQL, DynamoDB API and Stripe double, coverage ≥ 70 %
 	@echo "==> integration tests"
-	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration --cov --cov-report=term --cov-fail-under=70 -q
+	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration -m "not alone" $(PARALLEL) --cov --cov-report= -q
+	@COVERAGE_FILE=.coverage.integration $(COVER) tests/integration -m alone --cov --cov-append --cov-report=term --cov-fail-under=70 -q
 
 contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and the official CLI, our signatures against botocore
 	@echo "==> contract tests"
@@ -107,6 +108,7 @@ typecheck: $(READY) ## mypy --strict
 docs: $(READY) ## Write the pages that are generated from code (docs/errors.md, docs/openapi.json)
 	@$(PY) -c "from billing.http.problems import reference; print(*reference(), sep='\n')" > docs/errors.md
 	@$(PY) -m infra.catalog_schema
+	@$(PY) -m infra.event_schema
 	@$(PY) -m infra.openapi
 
 api-diff: $(READY) ## Does the HTTP contract break what callers rely on? make api-diff BASE=main (else the commit before)

@@ -21,14 +21,15 @@ WEBHOOK = "/api/v1/webhooks/stripe"
 def invoke(stack: Stack, function: str, event_file: Path) -> str:
     """What the function returned, as indented JSON. Raises LocalStackError with the function's own error.
 
-    In the sample, `PROJECT_KEY` stands for the running system's. One of Stripe's own events is handed over as it would
+    In the sample, `PROJECT_KEY` and `ADMIN_KEY` stand for the running system's. One of Stripe's own events is handed over as it would
     arrive: signed over HTTP to `webhooks`, in a queue's message to `apply_events`.
     """
     if function not in FUNCTIONS:
         raise LocalStackError(f"There is no function {function!r}. Choose FN from: {', '.join(FUNCTIONS)}.")
     if not event_file.is_file():
         raise LocalStackError(f"There is no sample {event_file}. `ls events/*` shows them; EVENT is a path.")
-    event = _event(stack, function, event_file.read_text().replace("PROJECT_KEY", stack.project_key))
+    text = event_file.read_text().replace("PROJECT_KEY", stack.project_key).replace("ADMIN_KEY", stack.admin_key)
+    event = _event(stack, function, text)
     client = session().client("lambda", endpoint_url=stack.aws_endpoint_url)
     answer = client.invoke(FunctionName=function_name(function), Payload=json.dumps(event).encode())
     payload: Any = json.loads(answer["Payload"].read() or b"null")

@@ -32,6 +32,9 @@ def answer(stack: Stack, function: str, sample: str) -> Any:
         ("webhooks", "stripe/product.updated.json", 200),
         ("health", "http/healthz.json", 200),
         ("health", "http/ready.json", 200),
+        ("admin", "http/admin-projects.json", 200),
+        ("admin", "http/admin-events.json", 200),
+        ("admin", "http/metrics.json", 200),
     ],
 )
 def test_a_sample_gets_its_answer(stack: Stack, function: str, sample: str, status: int) -> None:
@@ -51,7 +54,7 @@ def test_the_outbox_takes_its_schedule(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("function", "sample", "hint"),
     [
-        ("", "http/checkout.json", "Choose FN from: apply_events, checkout"),
+        ("", "http/checkout.json", "Choose FN from: admin, apply_events, checkout"),
         ("checkout", "http/none.json", "There is no sample"),
         ("checkout", "stripe/customer.created.json", "FN=webhooks or FN=apply_events"),
     ],

@@ -21,6 +21,8 @@ from billing.errors import Transient
 from billing.runtime.breaker import Breaker
 from tests.support.faulty_dynamodb import Fault, FaultyDynamoDB, run_faulty_dynamodb
 
+pytestmark = pytest.mark.alone
+
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DIGEST = bytes(range(32))

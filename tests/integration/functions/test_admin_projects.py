@@ -125,6 +125,22 @@ def test_a_key_is_shown_once_and_listed_without_itself(office: Office) -> None:
     }  # fmt: skip
 
 
+def test_a_body_gives_a_key_neither_role_nor_project_nor_itself(office: Office) -> None:
+    for member, value in (("role", "admin"), ("project_id", "board"), ("mode", "live"), ("key", "bk_test_mine")):
+        for route in ("POST " + KEYS, "POST " + ADMIN_KEYS):
+            answer = office.ask(route, {"name": "backend", member: value}, project_id="notes")
+            assert (answer.status, answer.code, answer.pointers) == (422, "invalid_request", [f"/{member}"])
+    assert acts(office) == []
+
+
+def test_a_change_of_a_project_leaves_alone_what_is_not_to_be_changed(office: Office) -> None:
+    before = office.ask("GET " + PROJECT, project_id="notes").body
+    for member, value in (("id", "board"), ("identity_namespace", "board"), ("catalog_epoch", 7), ("role", "admin")):
+        answer = office.ask("PATCH " + PROJECT, {"name": "Paper", member: value}, project_id="notes")
+        assert (answer.status, answer.code, answer.pointers) == (422, "invalid_request", [f"/{member}"])
+    assert office.ask("GET " + PROJECT, project_id="notes").body == before
+
+
 def test_a_repeat_of_its_making_makes_no_second_key_and_shows_none(office: Office) -> None:
     first = office.ask("POST " + KEYS, {"name": "backend"}, idempotency="one", project_id="notes")
     again = office.ask("POST " + KEYS, {"name": "backend"}, idempotency="one", project_id="notes")

@@ -20,6 +20,8 @@ from tests.support.faulty_dynamodb import FaultyDynamoDB, run_faulty_dynamodb
 from tests.support.wire import CONTEXT, rest_event
 from tests.support.world import MONTH, START, World, make_world
 
+pytestmark = pytest.mark.alone
+
 NOW = START + timedelta(days=10)
 ENDS = START + MONTH + timedelta(hours=72)
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"

@@ -32,6 +32,8 @@ from tests.support.faulty_dynamodb import FaultyDynamoDB, run_faulty_dynamodb
 from tests.support.wire import CONTEXT, rest_event
 from tests.support.world import MONTH, START, World, make_world
 
+pytestmark = pytest.mark.alone
+
 NOW = START + timedelta(days=10)
 TICK = timedelta(microseconds=1)
 ENDS = START + MONTH + timedelta(hours=72)
@@ -252,6 +254,14 @@ def test_a_request_without_a_well_formed_key_is_refused_before_any_io(checks: Ch
 
 def test_a_well_formed_key_that_nobody_was_given_opens_nothing(checks: Checks) -> None:
     checks.key = keys.mint("live", "notes", secrets.token_bytes(32))
+    assert code_of(checks.check(), 401) == "invalid_api_key"
+
+
+def test_a_key_that_differs_from_a_live_one_in_its_last_random_character_opens_nothing(checks: Checks) -> None:
+    assert checks.check()["statusCode"] == 200
+    body = checks.key[:-9] + ("A" if checks.key[-9] != "A" else "B")
+    checks.key = body + keys.checksum(body)
+    assert keys.well_formed(checks.key)
     assert code_of(checks.check(), 401) == "invalid_api_key"
 
 

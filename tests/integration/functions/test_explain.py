@@ -14,6 +14,8 @@ from functions.entitlements.handler import EXPLAIN, build
 from tests.support.shop import Shop
 from tests.support.wire import CONTEXT, rest_event
 
+pytestmark = pytest.mark.alone
+
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 LATER = timedelta(minutes=1)
 

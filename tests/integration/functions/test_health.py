@@ -11,6 +11,8 @@ from functions.health.handler import HEALTHZ, READY, build
 from tests.support.postgres import Databases
 from tests.support.wire import CONTEXT, rest_event
 
+pytestmark = pytest.mark.alone
+
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 
 

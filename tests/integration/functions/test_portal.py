@@ -97,6 +97,23 @@ def test_a_way_back_outside_the_allowed_origins_is_422(door: Door, url: str) -> 
     assert (answer.status, answer.code, answer.pointers) == (422, "url_not_allowed", ["/return_url"])
 
 
+def test_a_plan_and_seats_changed_on_the_portal_are_held_as_of_its_events(door: Door) -> None:
+    shop, control = door.shop, door.shop.double.control
+    subscription = shop.buy("ann", "pro_monthly", quantity=2)
+    shop.apply(shop.events())
+    portal = door.open().body["url"].rpartition("/")[2]
+
+    control.act_in_portal(portal, "change_plan", subscription, price=shop.price("pro_yearly"))
+    control.act_in_portal(portal, "change_quantity", subscription, quantity=5)
+    assert shop.check("ann", "seats")["value"] == 2
+    shop.apply(shop.events())
+
+    assert shop.check("ann", "seats")["value"] == 5
+    assert shop.rows("SELECT r.lookup_key FROM subscription_items i JOIN prices r ON r.id = i.price_id") == [
+        ("pro_yearly",)
+    ]
+
+
 def test_a_customer_deleted_in_stripe_is_409_also_before_its_event(door: Door) -> None:
     door.shop.stripe.v1.customers.delete(door.shop.customer("ann"))
     assert (door.open().status, door.open().code) == (409, "customer_deleted")

@@ -23,6 +23,8 @@ from tests.support.aws import sqs_client
 from tests.support.faulty_dynamodb import Fault, FaultyDynamoDB, run_faulty_dynamodb
 from tests.support.wire import CONTEXT, rest_event
 
+pytestmark = pytest.mark.alone
+
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 ROUTE = "/api/v1/webhooks/stripe"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

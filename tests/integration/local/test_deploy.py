@@ -11,6 +11,8 @@ from infra.local.ministack import Aws, run_ministack
 from infra.local.processes import LocalStackError
 from tests.support.postgres import temporary_directory
 
+pytestmark = pytest.mark.alone
+
 PARAMETERS = {
     "DatabaseUrl": "postgresql://billing@127.0.0.1:1/billing",
     "StripeApiBase": "http://127.0.0.1:1",

@@ -8,6 +8,8 @@ from stripe import StripeClient
 from billing.payments.client import connect
 from infra.local.stripe_double.double import StripeDouble
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def double() -> Iterator[StripeDouble]:

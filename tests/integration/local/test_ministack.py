@@ -8,6 +8,8 @@ import pytest
 from infra.local.ministack import Aws
 from tests.support.aws import dynamodb_client, sqs_client
 
+pytestmark = pytest.mark.alone
+
 LISTENING, LOOPBACK = "0A", "0100007F"
 
 

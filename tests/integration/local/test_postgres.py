@@ -17,6 +17,8 @@ from infra.local.processes import LocalStackError, free_port
 from tests.support.postgres import temporary_directory
 from tests.support.processes import descendants, wait_for_end
 
+pytestmark = pytest.mark.alone
+
 SERVE = """
 import sys, time
 from pathlib import Path

@@ -18,6 +18,8 @@ from tests.support.cut_postgres import Cut, run_cut_postgres
 from tests.support.interrupted_stripe import InterruptedStripe
 from tests.support.shop import Shop
 
+pytestmark = pytest.mark.alone
+
 OTHERS = """
 SELECT state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IS NOT NULL
 """

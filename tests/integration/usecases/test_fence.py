@@ -20,6 +20,8 @@ from billing.usecases.fence import FENCE, SKEW, Fence, fence_off
 from billing.usecases.publish_outbox import sweep
 from tests.support.clerk import Clerk, run_clerk
 
+pytestmark = pytest.mark.alone
+
 GIVE = "POST /api/v1/admin/grant"
 REVOKE = "POST /api/v1/admin/revoke"
 EXPORT = {"project_id": "notes", "user_id": "ann", "feature": "export", "reason": "test"}

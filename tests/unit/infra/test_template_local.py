@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from billing.runtime.settings import load
+from billing.usecases.once import LEASE
 from infra.local.deploy import TEMPLATE
 from infra.routes import FUNCTIONS, ROUTES, Route
 from infra.template import logical_id, with_routes
@@ -84,6 +85,11 @@ def test_a_functions_environment_fills_its_settings_and_nothing_it_does_not_read
 def test_a_message_stays_hidden_six_times_as_long_as_its_worker_may_run(resources: dict[str, Any]) -> None:
     timeout = resources["ApplyEventsFunction"]["Properties"]["Timeout"]
     assert resources["EventQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_an_idempotency_key_is_not_taken_over_while_its_holder_may_still_run(resources: dict[str, Any]) -> None:
+    functions = [resources[logical_id(name)]["Properties"] for name in FUNCTIONS]
+    assert max(function["Timeout"] for function in functions) < LEASE.total_seconds()
 
 
 def test_a_dead_letter_outlives_its_queue_by_the_most_there_is(resources: dict[str, Any]) -> None:
