@@ -60,9 +60,10 @@ e2e: $(READY) ## The whole system over HTTP
 	@echo "==> end-to-end tests"
 	@$(COVER) tests/e2e -q
 
-simulation: $(READY) ## Ten fixed seeds of the simulation (a minute)
+simulation: $(READY) ## Ten fixed seeds of the simulation, then half a minute of fresh ones
 	@echo "==> simulation"
 	@PYTHONHASHSEED=0 $(PY) -m tests.simulation 1-10 --steps 500
+	@$(PY) -m tests.simulation $$(date +%s)- --steps 500 --minutes 0.5
 
 simulation-full: $(READY) ## Known-bad designs that must die by their seeds, then a minute of fresh seeds (some minutes)
 	@PYTHONHASHSEED=0 $(COVER) tests/simulation -q
