@@ -30,7 +30,7 @@ ROUTES = (
     *(Route(operation.method, operation.path, "admin") for operation, _ in admin.ROUTES),
 )
 
-# Functions that no route reaches: a queue and a schedule invoke them.
-BACKGROUND = ("apply_events", "outbox")
+# Functions that no route reaches: a queue and schedules invoke them.
+BACKGROUND = ("apply_events", "outbox", "reconciliation")
 
 FUNCTIONS = tuple(sorted({route.function for route in ROUTES} | set(BACKGROUND)))

@@ -31,7 +31,9 @@ from functions.admin import (
     keys,
     metrics,
     projects,
+    rebuilds,
     replays,
+    runs,
     scrape,
 )
 from functions.admin.desk import Call, Desk, Routes
@@ -50,6 +52,8 @@ ROUTES: Routes = (
     *replays.ROUTES,
     *customers.ROUTES,
     *metrics.ROUTES,
+    *runs.ROUTES,
+    *rebuilds.ROUTES,
     *scrape.ROUTES,
 )
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from billing.domain.drift import DriftKind, DriftStatus, RunStatus
 from billing.domain.revenue import minor_units
 from billing.http.exchange import Response
 from billing.http.exposition import MEDIA_TYPE, exposition
 from billing.http.operations import Operation
-from billing.store import reports
+from billing.store import reports, run_lists
 from billing.store.connection import Connection, transaction
+from billing.store.runs import last_done_at
 from billing.usecases.report_revenue import Present, survey_projects
 from functions.admin.desk import Call, Desk, Routes
 
@@ -34,7 +37,7 @@ def _scrape(desk: Desk, call: Call) -> Response:
     with transaction(desk.database_url) as connection:
         ids = _projects(connection)
         present = survey_projects(connection, ids, now)
-        families = [*_now(present), *_sold(connection, ids), *_queues(connection, now)]
+        families = [*_now(present), *_sold(connection, ids), *_queues(connection, now), *_runs(connection, now)]
     headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store"}
     return Response(200, exposition(families), headers, {"key_id": call.admin.key_id})
 
@@ -96,6 +99,28 @@ def _queues(connection: Connection, now: datetime) -> Iterator[Metric]:
     yield inbox
     yield GaugeMetricFamily("billing_outbox_debts", "Publications that are owed.", value=debts)
     yield GaugeMetricFamily("billing_outbox_oldest_seconds", "How long the oldest of them is owed.", value=age)
+
+
+def _runs(connection: Connection, now: datetime) -> Iterator[Metric]:
+    """The age has no sample as long as no whole run was ever done: alert on its absence too."""
+    age = GaugeMetricFamily(
+        "billing_reconciliation_age_seconds", "Since the last whole reconciliation that repaired what it found."
+    )
+    done_at = last_done_at(connection)
+    if done_at is not None:
+        age.add_metric((), max((now - done_at).total_seconds(), 0))
+    drifts = GaugeMetricFamily(
+        "billing_reconciliation_drifts", "What the last run that ended had found.", labels=("kind", "status")
+    )
+    last = run_lists.last_run_over(connection)
+    for kind in get_args(DriftKind):
+        for status in get_args(DriftStatus):
+            drifts.add_metric((kind, status), last.counts.get(kind, {}).get(status, 0) if last else 0)
+    runs = GaugeMetricFamily("billing_reconciliation_runs", "Runs by their status.", labels=("status",))
+    counts = run_lists.count_runs(connection)
+    for status in get_args(RunStatus):
+        runs.add_metric((status,), counts.get(status, 0))
+    yield from (age, drifts, runs)
 
 
 ROUTES: Routes = ((SCRAPE, _scrape),)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.settings import load
-from billing.store import audit
+from billing.store import audit, outbox
 from billing.store.connection import transaction
 from billing.store.idempotency import prune
 from billing.usecases.publish_outbox import Publisher, sweep
@@ -48,18 +48,27 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
     publisher = Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus)
 
     def handle(_event: dict[str, Any], context: Any) -> dict[str, int]:
-        """Raises Transient where the store cannot be read; what could not be published is counted and stays owed."""
+        """What could not be published is counted and stays owed.
+
+        Raises Transient where the store cannot be read; ExceptionGroup, with all else done, of whatever broke in a way
+        that trying again does not mend.
+        """
         started = now()
-        swept = sweep(publisher, started)
-        level = "ERROR" if swept.unpaid else "INFO"
+        swept = sweep(publisher, started, lambda: context.get_remaining_time_in_millis() / 1000)
         with transaction(settings.database_url) as connection:
             pruned = prune(connection, KEEP_KEYS)
+            owed = outbox.backlog(connection)
             heads = audit.heads(connection) if started.minute == ANCHOR_MINUTE else {}
         for chain, head in heads.items():
             log.info("audit_head", project_id=chain or None, head=f"{head.seq}:{head.hash.hex()}")
         counts = {"OutboxPublished": swept.paid, "OutboxUnpublished": swept.unpaid, "IdempotencyKeysPruned": pruned}
-        log.request("outbox swept", context, level=level, counts=counts)
-        return asdict(swept)
+        counts |= {"OutboxBacklog": owed.debts, "OutboxTried": owed.tried, "OutboxOldestSeconds": owed.oldest_seconds}
+        log.request("outbox swept", context, level="ERROR" if swept.unpaid else "INFO", counts=counts)
+        if swept.broken:
+            raise ExceptionGroup(
+                "debts that cannot be published: mend their rows, a later sweep pays them", swept.broken
+            )
+        return {"paid": swept.paid, "unpaid": swept.unpaid}
 
     return handle
 

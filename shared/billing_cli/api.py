@@ -89,6 +89,11 @@ class Api:
         """Raises Refused, Unreachable."""
         return _answer(self._send("GET", path, query, {}, None), self.target)
 
+    def read_text(self, path: str) -> str:
+        """An answer that is no JSON, as it came. Raises as `read`."""
+        response = self._send("GET", path, None, {"Accept": "*/*"}, None)
+        return response.text if response.is_success else _answer(response, self.target).text
+
     def write(self, method: str, path: str, body: Body, idempotency_key: str, query: Query | None = None) -> Answer:
         """Raises Refused; Unreachable, after which it may have been done or not."""
         sent = body if isinstance(body, Written) else Written(json.dumps(body).encode(), "application/json")

@@ -88,6 +88,10 @@ class Session:
         with self.screen.working("Asking …"):
             return self.api.read(path, query)
 
+    def read_text(self, path: str) -> str:
+        with self.screen.working("Asking …"):
+            return self.api.read_text(path)
+
     def write(self, method: str, path: str, body: Body, *, query: Query | None = None, part: str = "") -> Answer:
         """`part` tells the requests of one invocation apart. Raises as `Api.write`, with how to go on."""
         key = self.idempotency_key + part

@@ -16,6 +16,8 @@ from billing_cli.commands import (
     metrics,
     profiles,
     projects,
+    rebuild,
+    runs,
     status,
 )
 
@@ -38,11 +40,12 @@ _NOUNS = {
     "customer": customers.GROUP,
     "events": events.GROUP,
     "audit": audit.GROUP,
+    "runs": runs.GROUP,
     "profile": profiles.GROUP,
 }
 for _noun, _group in _NOUNS.items():
     APP.add_typer(_group, name=_noun)
-for _group in (status.ROOT, grants.ROOT, metrics.ROOT, bootstrap.ROOT):
+for _group in (status.ROOT, grants.ROOT, metrics.ROOT, runs.ROOT, bootstrap.ROOT, rebuild.ROOT):
     APP.add_typer(_group)
 
 

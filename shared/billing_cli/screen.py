@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -79,6 +81,18 @@ class Screen:
     def working(self, title: str) -> AbstractContextManager[Any]:
         """A spinner while the block runs; `update` on what it gives changes the title."""
         return self._err.status(shown(title))
+
+    @contextmanager
+    def bar(self, title: str) -> Iterator[Callable[[float, str], None]]:
+        """A progress bar, on a terminal: what it gives takes the part that is done, 0 to 1, and where that is."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
+            task = progress.add_task(escape(shown(title).plain), total=1.0)
+
+            def advance(part: float, where: str) -> None:
+                progress.update(task, completed=part, description=escape(shown(where).plain))
+
+            yield advance
 
     def ask(self, question: str, instead: str) -> None:
         """Raises Declined unless the answer is yes; Misused where nobody is there to ask, saying what to do instead."""

@@ -51,6 +51,11 @@ def test_the_outbox_takes_its_schedule(stack: Stack) -> None:
     assert answer(stack, "outbox", "eventbridge/outbox-schedule.json")["unpaid"] == 0
 
 
+def test_the_reconciliation_takes_its_daily_start(stack: Stack) -> None:
+    found = answer(stack, "reconciliation", "eventbridge/reconciliation-schedule.json")
+    assert (found["ended"], found["run_id"]) == ("done", found["started"])
+
+
 @pytest.mark.parametrize(
     ("function", "sample", "hint"),
     [

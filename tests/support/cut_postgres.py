@@ -1,4 +1,6 @@
-"""A line to PostgreSQL that can be cut at a COMMIT: before the server hears of it, or before the client hears back."""
+"""A line to PostgreSQL that can be cut at a COMMIT (or at anything that is said): before the server hears of it, or
+before the client hears back.
+"""
 
 import contextlib
 import socket
@@ -11,24 +13,28 @@ from urllib.parse import urlsplit, urlunsplit
 
 Cut = Literal["question", "answer"]
 
-_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+ANYTHING = b""
 
 
 @dataclass
 class CutPostgres:
-    """`url` leads to the database through the line; `cuts` are used up one a COMMIT, None lets it through."""
+    """`url` leads to the database through the line; `cuts` are used up one a COMMIT (or what `at` says), None lets it
+    through.
+    """
 
     url: str
     cuts: list[Cut | None] = field(default_factory=list)
+    at: bytes = COMMIT
 
 
 @contextmanager
-def run_cut_postgres(database_url: str) -> Iterator[CutPostgres]:
+def run_cut_postgres(database_url: str, at: bytes = COMMIT) -> Iterator[CutPostgres]:
     parts = urlsplit(database_url)
     upstream = (parts.hostname or "", parts.port or 5432)
     listener = socket.create_server(("127.0.0.1", 0))
     netloc = f"{parts.username}@127.0.0.1:{listener.getsockname()[1]}"
-    line = CutPostgres(urlunsplit(parts._replace(netloc=netloc)))
+    line = CutPostgres(urlunsplit(parts._replace(netloc=netloc)), at=at)
     threads: list[threading.Thread] = []
 
     def accept() -> None:
@@ -57,7 +63,7 @@ def _serve(line: CutPostgres, client: socket.socket, upstream: tuple[str, int]) 
         back = threading.Thread(target=_answer, args=(server, client, deaf))
         back.start()
         while said := _heard(client):
-            cut = line.cuts.pop(0) if line.cuts and _COMMIT in said else None
+            cut = line.cuts.pop(0) if line.cuts and line.at in said else None
             if cut == "question":
                 break
             if cut == "answer":

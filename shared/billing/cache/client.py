@@ -161,6 +161,55 @@ def raise_fence(client: Client, pk: str, codec: str, change: int, until: int, ti
     return True
 
 
+def scan(client: Client, after: str | None, limit: int) -> tuple[list[Item], str | None]:
+    """A part of all items, read consistently: up to `limit` (fewer where they are large) behind the pk `after`.
+
+    With the pk to go on behind, None at the end; the order is DynamoDB's own. Raises Transient.
+    """
+    request: dict[str, Any] = {"TableName": client.table, "Limit": limit, "ConsistentRead": True}
+    if after is not None:
+        request["ExclusiveStartKey"] = {"pk": {"S": after}}
+    answer = _call(client, "Scan", request, client.write_timeout)
+    last = answer.get("LastEvaluatedKey")
+    return answer["Items"], None if last is None else last["pk"]["S"]
+
+
+def put_instead(client: Client, item: Item, seen: Item) -> bool:
+    """Put, whatever its version, where the table still holds what was seen there. False: it has changed meanwhile.
+
+    Only for an item that `put_if_newer` could not replace. Publish the state anew afterwards: who published meanwhile
+    was refused. Raises Transient.
+    """
+    return _instead(client, "PutItem", {"Item": item}, seen)
+
+
+def delete_instead(client: Client, seen: Item) -> bool:
+    """Delete by the rules of `put_instead`."""
+    return _instead(client, "DeleteItem", {"Key": {"pk": seen["pk"]}}, seen)
+
+
+def _instead(client: Client, operation: str, what: Mapping[str, Any], seen: Item) -> bool:
+    """Any put changes the version or the freshness, and a fence is one of its own."""
+    places = [(f"#{name}", f":{name}", name) for name in ("v", "f", "w")]
+    condition = [
+        f"{alias} = {value}" if name in seen else f"attribute_not_exists({alias})" for alias, value, name in places
+    ]
+    request = {
+        "TableName": client.table,
+        **what,
+        "ConditionExpression": " AND ".join(["attribute_exists(pk)", *condition]),
+        "ExpressionAttributeNames": {alias: name for alias, _, name in places},
+    }
+    values = {value: seen[name] for _, value, name in places if name in seen}
+    try:
+        _call(
+            client, operation, request | ({"ExpressionAttributeValues": values} if values else {}), client.write_timeout
+        )
+    except _Refused:
+        return False
+    return True
+
+
 class _Refused(Exception):
     """The condition did not hold; `item` is what the table has."""
 

@@ -74,6 +74,17 @@ KINDS: Mapping[str, Kind] = {
     "last_admin_key": Kind(409, "This is the last admin key", "Create another admin key first."),
     "admin_key_exists": Kind(409, "There is an admin key already", "Create more keys with it."),
     "event_not_found": Kind(404, "There is no such event", "List the events for its id."),
+    "store_not_empty": Kind(
+        409, "The store is not empty", "Start a reconciliation instead; or set `into_nonempty` to add what is missing."
+    ),
+    "rebuild_not_found": Kind(404, "There was no rebuild", "Start one."),
+    "run_open": Kind(
+        409, "Another run is at work", "Wait for it; or approve or cancel it, if it waits for you. `run_id` names it."
+    ),
+    "run_not_found": Kind(404, "There is no such run", "List the runs for its id."),
+    "run_not_waiting": Kind(409, "The run waits for nobody", "Look at its status: only a waiting run is approved."),
+    "run_over": Kind(409, "The run is over", "Start another one."),
+    "run_taken_over": Kind(503, "Another worker goes on with the run", "Leave it to that one.", True),
     # the catalog
     "invalid_catalog": Kind(422, "The catalog cannot be applied", "Mend what `errors` names; nothing changed."),
     "catalog_refused": Kind(

@@ -180,6 +180,17 @@ def _invoice(outcome: Literal["paid", "failed"]) -> Reader:
     return reader
 
 
+def read_invoice(raw: Members, _at: int = 0) -> InvoiceFact:
+    """An `invoice` as it stands: paid at `status_transitions.paid_at`; else one whose payment failed, at its
+    `finalized_at`, when it was first tried: Stripe does not say when a try failed.
+    """
+    moments = raw.inner("status_transitions")
+    paid_at = moments.instant_or_none("paid_at")
+    outcome: Literal["paid", "failed"] = "failed" if paid_at is None else "paid"
+    at = paid_at or moments.instant_or_none("finalized_at") or raw.instant("created")
+    return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription_of_invoice(raw), outcome, at)
+
+
 def _customer_deleted(raw: Members, at: int) -> CustomerFact:
     return replace(read_customer(raw, at), deleted=True)
 

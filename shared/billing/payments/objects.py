@@ -21,16 +21,19 @@ from billing.domain.facts import (
     ChargeFact,
     CheckoutFact,
     CustomerFact,
+    DisputeFact,
     EventFact,
     Fact,
+    InvoiceFact,
     LineFact,
     PaymentFact,
     PriceFact,
     ProductFact,
+    RefundFact,
     SubscriptionFact,
 )
 from billing.errors import Permanent, Transient
-from billing.payments.charges import read_charge, refund_of
+from billing.payments.charges import read_charge, read_dispute, read_refund, refund_of
 from billing.payments.client import our_errors
 from billing.payments.discounts import ITEM_PARTS, SUBSCRIPTION_PARTS, read_discounts
 from billing.payments.events import (
@@ -38,6 +41,7 @@ from billing.payments.events import (
     StripeEvent,
     read_checkout,
     read_customer,
+    read_invoice,
     read_item,
     read_line,
     read_subscription,
@@ -48,7 +52,8 @@ from billing.payments.prices import EXPAND, read_price, read_product
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 _PAGE = 100
-_CHECKOUT_PARTS = ["line_items", "payment_intent.latest_charge"]
+CHECKOUT_PARTS = ("line_items", "payment_intent.latest_charge")
+"""What must be asked for to know a checkout session whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,15 @@ class Gone:
 
     id: str
     at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a list, newest first, at Stripe's second `at`. `last`: the id to go on after, None where that was all."""
+
+    rows: tuple[Members, ...]
+    at: int
+    last: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,21 @@ def fetch_charge(client: StripeClient, charge_id: str) -> Fetched[ChargeFact] | 
     return Fetched(fact, answer.at)
 
 
+def fetch_invoice(client: StripeClient, invoice_id: str) -> Fetched[InvoiceFact] | Gone:
+    """An `invoice` that is paid, or that was tried."""
+    return _fetch(client, "invoice", "/v1/invoices", invoice_id, read_invoice)
+
+
+def fetch_refund(client: StripeClient, refund_id: str) -> Fetched[RefundFact] | Gone:
+    return _fetch(client, "refund", "/v1/refunds", refund_id, read_refund)
+
+
+def fetch_dispute(client: StripeClient, dispute_id: str) -> Fetched[DisputeFact] | Gone:
+    """A `dispute`; one that is over counts as closed at the answer's `Date`: Stripe does not say when it was."""
+    answer = _get(client, "dispute", "/v1/disputes", dispute_id)
+    return answer if isinstance(answer, Gone) else Fetched(read_dispute(answer.raw, answer.at), answer.at)
+
+
 def fetch_payment(client: StripeClient, intent_id: str) -> Fetched[PaymentFact] | Gone:
     """What a `payment_intent` paid, by its `invoice_payment`, else by the checkout session it belongs to."""
     answer = _get(client, "payment_intent", "/v1/payment_intents", intent_id)
@@ -120,8 +149,8 @@ def fetch_payment(client: StripeClient, intent_id: str) -> Fetched[PaymentFact] 
 
 def fetch_checkout(client: StripeClient, session_id: str) -> Fetched[CheckoutFact] | Gone:
     """A `checkout.session` with all its `line_items`, and `paid_at` from the charge behind it where it is paid."""
-    answer = _get(client, "checkout.session", "/v1/checkout/sessions", session_id, expand=_CHECKOUT_PARTS)
-    return answer if isinstance(answer, Gone) else Fetched(_checkout(client, answer.raw), answer.at)
+    answer = _get(client, "checkout.session", "/v1/checkout/sessions", session_id, expand=list(CHECKOUT_PARTS))
+    return answer if isinstance(answer, Gone) else Fetched(read_whole_checkout(client, answer.raw), answer.at)
 
 
 def fetch_subject(client: StripeClient, event: StripeEvent) -> Fetched[EventFact] | Gone | None:
@@ -178,7 +207,8 @@ def _subscription(client: StripeClient, raw: Members) -> SubscriptionFact:
     return replace(fact, items=items, truncated=False, discounts=tuple(told.values()))
 
 
-def _checkout(client: StripeClient, raw: Members) -> CheckoutFact:
+def read_whole_checkout(client: StripeClient, raw: Members) -> CheckoutFact:
+    """Of a `checkout.session` that came with `CHECKOUT_PARTS`."""
     fact = read_checkout(raw)
     return replace(fact, lines=_lines(client, fact.id, raw), paid_at=_paid_at(raw) if fact.paid else None)
 
@@ -216,18 +246,24 @@ def _get(client: StripeClient, kind: str, collection: str, object_id: str, **par
 
 def pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[tuple[Members, int]]:
     """All rows of a list, from its beginning, each with Stripe's clock at the answer that had it."""
-    after: dict[str, Any] = {}
+    after: str | None = None
     while True:
-        with our_errors():
-            response = client.raw_request("get", path, limit=_PAGE, **params, **after)
-        rows, more = Members({"list": response.data}, path).rows("list")
-        at = clock(response.headers)
-        yield from ((row, at) for row in rows)
-        if not more:
+        found = page(client, path, params, after)
+        yield from ((row, found.at) for row in found.rows)
+        if found.last is None:
             return
-        if not rows:
-            raise Transient("stripe_unavailable", f"{path} has more rows but sends none: try again.")
-        after = {"starting_after": rows[-1].reference("id")}
+        after = found.last
+
+
+def page(client: StripeClient, path: str, params: dict[str, Any], after: str | None) -> Page:
+    """A page of a list, those after the id `after`."""
+    start = {} if after is None else {"starting_after": after}
+    with our_errors():
+        response = client.raw_request("get", path, limit=_PAGE, **params, **start)
+    rows, more = Members({"list": response.data}, path).rows("list")
+    if more and not rows:
+        raise Transient("stripe_unavailable", f"{path} has more rows but sends none: try again.")
+    return Page(tuple(rows), clock(response.headers), rows[-1].reference("id") if more else None)
 
 
 def _pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[Members]:

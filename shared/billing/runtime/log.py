@@ -96,6 +96,6 @@ def _exception(error: BaseException | None) -> dict[str, str]:
 
 
 def _metrics(counts: Mapping[str, int], now: datetime) -> dict[str, Any]:
-    metrics = [{"Name": name, "Unit": "Count"} for name in counts]
+    metrics = [{"Name": name, "Unit": "Seconds" if name.endswith("Seconds") else "Count"} for name in counts]
     directive = {"Namespace": "billing", "Dimensions": [["service"]], "Metrics": metrics}
     return {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [directive]}

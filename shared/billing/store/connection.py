@@ -58,14 +58,15 @@ def close(database_url: str) -> None:
 
 
 @contextmanager
-def transaction(database_url: str) -> Iterator[Connection]:
+def transaction(database_url: str, *, commit: bool = True) -> Iterator[Connection]:
     """One transaction on this thread's connection. A fault of the database comes out as Transient, rolled back.
 
     A fault at COMMIT leaves open whether it was committed: what runs inside must be safe to run again.
+    `commit` False: a trial, rolled back in any case.
     """
     connection = current(database_url)
     try:
-        with connection.transaction():
+        with connection.transaction(force_rollback=not commit):
             yield connection
     except (psycopg.OperationalError, psycopg.InterfaceError) as fault:
         raise _unavailable(fault) from fault

@@ -20,6 +20,20 @@ CauseKind = Literal["event", "sync", "grant", "run"]
 _ROWS = "SELECT holdings, items, purchases, grants, charges FROM customer_rows(%s)"
 _CHANGE = "SELECT change_holdings(%s, %s, %s, %s, %s)"
 
+# The rows that this very transaction wrote (outside savepoints), by the first of which each customer's change began.
+_HELD_BEFORE = """
+SELECT mine.customer_id, COALESCE(h.holdings, '[]') FROM (
+  SELECT customer_id, min(version) AS version FROM holdings_changes
+  WHERE customer_id = ANY(%s) AND xmin = pg_current_xact_id()::xid GROUP BY customer_id) AS mine
+LEFT JOIN holdings_changes AS h ON h.customer_id = mine.customer_id AND h.version = mine.version - 1
+ORDER BY mine.customer_id
+"""
+
+
+def held_before(connection: Connection, customer_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+    """What those customers held when this transaction began whose holdings it has changed so far."""
+    return dict(connection.execute(_HELD_BEFORE, (sorted(set(customer_ids)),)).fetchall())
+
 
 def record_change(
     connection: Connection, customer_id: int, *, cause_kind: CauseKind, cause_id: str, now: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -43,6 +44,7 @@ SELECT customer_ids, owners, subscription
 FROM claim_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _SETTLE = "UPDATE inbox SET status = %s, reason = %s, customer_ids = %s WHERE event_id = %s"
+_KNOWN = "SELECT event_id FROM inbox WHERE event_id = ANY(%s)"
 _FIND = "SELECT event_id, status, reason, customer_ids FROM inbox WHERE event_id = %s"
 
 
@@ -88,3 +90,9 @@ def settle(
 def find_entry(connection: Connection, event_id: str) -> Entry | None:
     with connection.cursor(row_factory=class_row(Entry)) as cursor:
         return cursor.execute(_FIND, (event_id,)).fetchone()
+
+
+def unknown_events(connection: Connection, event_ids: Iterable[str]) -> set[str]:
+    """Those that never came here, or that the inbox has lost."""
+    asked = set(event_ids)
+    return asked - {row[0] for row in connection.execute(_KNOWN, (sorted(asked),))}

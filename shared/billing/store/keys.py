@@ -50,6 +50,7 @@ SELECT k.id, k.role, k.name, k.mode, k.version, k.expires_at, k.revoked_at, k.pr
 FROM api_keys AS k LEFT JOIN projects AS p ON p.id = k.project_id
 """
 _FIND = _COLUMNS + "WHERE k.digest = %s"
+_FIND_MANY = _COLUMNS + "WHERE k.digest = ANY(%s)"
 _OF_PROJECT = _COLUMNS + "WHERE k.project_id = %s ORDER BY k.id"
 _INSERT = """
 INSERT INTO api_keys (id, digest, role, project_id, name, mode, expires_at) VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -73,6 +74,12 @@ WHERE role = 'admin' AND id <> %s AND revoked_at IS NULL AND (expires_at IS NULL
 def find_key(connection: Connection, digest: bytes) -> ApiKey | None:
     with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
         return cursor.execute(_FIND, (digest,)).fetchone()
+
+
+def find_keys(connection: Connection, digests: list[bytes]) -> dict[bytes, ApiKey]:
+    """Those of them that there are, by digest."""
+    with connection.cursor(row_factory=class_row(ApiKey)) as cursor:
+        return {key.digest: key for key in cursor.execute(_FIND_MANY, (digests,)).fetchall()}
 
 
 def keys_of_project(connection: Connection, project_id: str) -> list[ApiKey]:

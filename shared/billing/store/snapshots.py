@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from billing.domain.holdings import from_json
 from billing.domain.snapshot import Snapshot, build
@@ -46,6 +47,10 @@ WHERE c.id = %(customer_id)s
 """
 )
 
+_AS_HELD = _OF_CUSTOMER.replace("COALESCE(c.holdings, '[]')", "%(holdings)s::jsonb").replace(
+    "jsonb_array_elements(c.holdings)", "jsonb_array_elements(%(holdings)s::jsonb)"
+)
+
 
 def snapshot_of(connection: Connection, project_id: str, user_id: str) -> Snapshot | None:
     """The snapshot as the store knows it now; of an unknown user an empty one. None: no such project."""
@@ -57,6 +62,12 @@ def snapshots_of_customer(connection: Connection, customer_id: int) -> list[Snap
     """The customer's snapshot in every project of their namespace: a bundle may serve several."""
     rows = connection.execute(_OF_CUSTOMER, {"customer_id": customer_id}).fetchall()
     return [_snapshot(*row) for row in rows]
+
+
+def snapshots_as_held(connection: Connection, customer_id: int, holdings: list[dict[str, Any]]) -> list[Snapshot]:
+    """What the customer's snapshots would be if they held this, by the catalog as it is now."""
+    asked = {"customer_id": customer_id, "holdings": Jsonb(holdings)}
+    return [_snapshot(*row) for row in connection.execute(_AS_HELD, asked).fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

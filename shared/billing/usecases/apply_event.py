@@ -191,15 +191,11 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
 
     def attempt(fetched: Fetches) -> Effect:
         with transaction(worker.database_url) as connection:
-            claim = _claim(connection, worker, event, body, subject_of(fact, fetched))
-            if claim is None:
-                settled.append(_settled_before(connection, event.id))
+            result = claim_and_apply(connection, worker, event, body, seen, fetched)
+            if isinstance(result, inbox.Entry):
+                settled.append(result)
                 return Effect("applied")
-            effect = apply_fact(connection, seen, fetched, worker.now(), claim.locked)
-            inbox.settle(
-                connection, claim, status=effect.status, reason=effect.reason, customer_ids=effect.customer_ids
-            )
-            return effect
+            return result
 
     effect = with_fetches(worker.stripe, {}, attempt, lambda: spend_fetch(worker))
     if settled:
@@ -210,12 +206,27 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
     return outcome, effect.customer_ids
 
 
+def claim_and_apply(
+    connection: Connection, worker: Worker, event: StripeEvent, body: bytes, seen: Observation, fetched: Fetches
+) -> Effect | inbox.Entry:
+    """The event's part of a transaction: recorded in the inbox and applied. An Entry: it had been settled before.
+
+    Raises Unmet, Permanent, Transient: roll back.
+    """
+    claim = claim_event(connection, worker, event, body, subject_of(seen.fact, fetched))
+    if claim is None:
+        return _settled_before(connection, event.id)
+    effect = apply_fact(connection, seen, fetched, worker.now(), claim.locked)
+    inbox.settle(connection, claim, status=effect.status, reason=effect.reason, customer_ids=effect.customer_ids)
+    return effect
+
+
 def _apply_alone(worker: Worker, seen: Observation, fetched: Fetches) -> Effect:
     with transaction(worker.database_url) as connection:
         return apply_fact(connection, seen, fetched, worker.now())
 
 
-def _claim(
+def claim_event(
     connection: Connection,
     worker: Worker,
     event: StripeEvent,
@@ -224,6 +235,7 @@ def _claim(
     status: inbox.Status = "applied",
     reason: str | None = None,
 ) -> inbox.Claim | None:
+    """Make this transaction the one that settles the event, with this status so far. None: it is settled already."""
     return inbox.claim(
         connection,
         event_id=event.id,
@@ -248,7 +260,7 @@ def _settled_before(connection: Connection, event_id: str) -> inbox.Entry:
 def _record(worker: Worker, event: StripeEvent, body: bytes, status: inbox.Status, reason: str | None) -> Outcome:
     """An event that changes nothing, on record. One settled before stays as it was."""
     with transaction(worker.database_url) as connection:
-        if _claim(connection, worker, event, body, NOTHING, status, reason) is not None:
+        if claim_event(connection, worker, event, body, NOTHING, status, reason) is not None:
             return Outcome(event.id, event.type, status, reason)
         before = _settled_before(connection, event.id)
         return Outcome(event.id, event.type, before.status, before.reason, repeated=True)

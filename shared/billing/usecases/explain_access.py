@@ -150,12 +150,13 @@ def _causes(connection: Connection, story: _Story, steps: Iterable[_Step]) -> di
 
 
 def _stated(holding: Holding) -> tuple[str, str] | None:
-    """What a holding itself names as its origin: a grant is its own, else the event or sync that stated it last."""
+    """What a holding names as its origin: a grant is its own, else the event, sync or run that stated it last."""
     if isinstance(holding, Grant):
         return "grant", holding.id
     if holding.event is None:
         return None
-    return ("sync" if holding.event.startswith("sync:") else "event"), holding.event
+    kind, colon, _ = holding.event.partition(":")
+    return (kind if colon else "event"), holding.event
 
 
 # --- telling ---------------------------------------------------------------------------------------------------------

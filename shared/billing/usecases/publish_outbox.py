@@ -6,7 +6,8 @@ made meanwhile stays; a state older than the cache's is refused there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,8 +23,13 @@ from billing.store.keys import keys_of_project
 from billing.store.snapshots import snapshots_of_customer
 from billing.usecases.refill_snapshot import record_of
 
-SWEEP_LIMIT = 200
-"""Debts one sweep pays at most; the next minute's sweep goes on."""
+FRESH_AT_ONCE = 150
+TRIED_AT_ONCE = 50
+MOST_BATCHES = 10
+"""A sweep reads its debts in batches, each with a share for those tried before; the next minute's sweep goes on."""
+
+NEEDED_SECONDS = 8.0
+"""Left to a sweep below which it begins no further debt: one may wait for the cache's and the bus's timeouts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,14 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """Customers and projects whose debts were paid, and those left for the next sweep."""
+    """Customers and projects whose debts were paid, and those that step back for a while.
+
+    `broken`: faults that trying again does not mend; they are among the unpaid.
+    """
 
     paid: int
     unpaid: int
+    broken: tuple[Exception, ...] = ()
 
 
 def publish_customers(publisher: Publisher, customer_ids: Iterable[int], now: datetime) -> None:
@@ -77,32 +87,50 @@ def publish_project(publisher: Publisher, project_id: str, now: datetime) -> boo
     return _paid(publisher, debts)
 
 
-def sweep(publisher: Publisher, now: datetime) -> Swept:
-    """Pay the oldest debts, whoever left them; one that cannot be paid holds up no other.
+def sweep(publisher: Publisher, now: datetime, left: Callable[[], float] = lambda: math.inf) -> Swept:
+    """Pay what is due, whoever left it, while time is `left` (seconds). One debt that cannot be paid holds up no other:
+    it steps back, longer each time. A customer's debts are paid as one, with their newest state.
 
-    Raises ExceptionGroup, once the rest is paid, of whatever broke in a way that trying again does not mend.
+    Raises Transient where the store cannot be read.
     """
-    with transaction(publisher.database_url) as connection:
-        debts = outbox.oldest_debts(connection, SWEEP_LIMIT)
     results: list[bool] = []
     broken: list[Exception] = []
-    for debt in {(debt.customer_id, debt.project_id): debt for debt in debts}.values():
-        try:
-            results.append(_pay(publisher, debt, now))
-        except Exception as fault:  # noqa: BLE001  whatever it is, those behind it are innocent
-            broken.append(fault)
-    if broken:
-        raise ExceptionGroup("debts that cannot be published: mend their rows, the next sweep pays them", broken)
-    return Swept(results.count(True), results.count(False))
+    for _ in range(MOST_BATCHES):
+        with transaction(publisher.database_url) as connection:
+            debts = outbox.due_debts(connection, now, fresh=FRESH_AT_ONCE, tried=TRIED_AT_ONCE)
+        for debt in {(debt.customer_id, debt.project_id): debt for debt in debts}.values():
+            if left() < NEEDED_SECONDS:
+                return _swept(results, broken)
+            try:
+                results.append(_pay(publisher, debt, now))
+            except Exception as fault:  # noqa: BLE001  whatever it is, those behind it are innocent
+                broken.append(fault)
+                _defer(publisher, debt, now)
+        if not debts:
+            break
+    return _swept(results, broken)
+
+
+def _swept(results: list[bool], broken: list[Exception]) -> Swept:
+    return Swept(results.count(True), results.count(False) + len(broken), tuple(broken))
 
 
 def _pay(publisher: Publisher, debt: outbox.Debt, now: datetime) -> bool:
     try:
         if debt.customer_id is not None:
-            return publish_customer(publisher, debt.customer_id, now)
-        return publish_project(publisher, str(debt.project_id), now)
+            done = publish_customer(publisher, debt.customer_id, now)
+        else:
+            done = publish_project(publisher, str(debt.project_id), now)
     except Transient:
-        return False
+        done = False
+    if not done:
+        _defer(publisher, debt, now)
+    return done
+
+
+def _defer(publisher: Publisher, debt: outbox.Debt, now: datetime) -> None:
+    with transaction(publisher.database_url) as connection:
+        outbox.defer(connection, debt, now)
 
 
 def _paid(publisher: Publisher, debts: list[outbox.Debt]) -> bool:

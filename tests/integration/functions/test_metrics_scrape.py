@@ -83,3 +83,21 @@ def test_what_is_owed_grows_older(office: Office) -> None:
 
     assert value(text, "billing_outbox_debts") == 1
     assert 60 < value(text, "billing_outbox_oldest_seconds") < 600
+
+
+def test_the_last_reconciliation_is_there_by_what_it_found(office: Office) -> None:
+    before = office.ask(SCRAPE).text
+    assert families(before)["billing_reconciliation_age_seconds"].samples == []
+    assert value(before, "billing_reconciliation_drifts", kind="orphan", status="left") == 0
+
+    office.shop.buy("ann", "pro_monthly")
+    office.shop.double.control.freeze_clock()
+    office.shop.double.control.advance_clock(advance_seconds=60)
+    office.ask("POST /api/v1/admin/reconcile", {"passes": ["listing"]})
+    office.shop.double.control.advance_clock(advance_seconds=3600)
+
+    text = office.ask(SCRAPE).text
+    assert value(text, "billing_reconciliation_age_seconds") == 3600
+    assert value(text, "billing_reconciliation_runs", status="done") == 1
+    assert value(text, "billing_reconciliation_runs", status="failed") == 0
+    assert value(text, "billing_reconciliation_drifts", kind="missing_local", status="repaired") > 0

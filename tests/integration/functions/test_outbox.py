@@ -17,7 +17,7 @@ from tests.support.world import START, World, make_world
 
 pytestmark = pytest.mark.alone
 
-CONTEXT = SimpleNamespace(aws_request_id="req-1")
+CONTEXT = SimpleNamespace(aws_request_id="req-1", get_remaining_time_in_millis=lambda: 30_000)
 
 
 @pytest.fixture
@@ -74,3 +74,28 @@ def test_the_heads_of_the_audit_are_logged_once_an_hour(
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     told = [line for line in lines if line["message"] == "audit_head"]
     assert [(line["project_id"], line["head"]) for line in told] == [("notes", f"1:{head.hash.hex()}")] * 2
+
+
+def test_the_backlog_is_a_metric(world: World, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    world.subscribe("ann")
+
+    build(environ | {"TABLE_NAME": "no-such-table"}, lambda: START)({}, CONTEXT)
+
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["OutboxBacklog"], line["OutboxTried"], line["OutboxUnpublished"]) == (1, 1, 1)
+    units = {metric["Name"]: metric["Unit"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert (units["OutboxBacklog"], units["OutboxOldestSeconds"]) == ("Count", "Seconds")
+
+
+def test_what_broke_fails_the_invocation_after_its_metrics_are_written(
+    world: World, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.subscribe("ann")
+    with transaction(world.database_url) as connection:
+        connection.execute("UPDATE customers SET holdings = '[{}]'")
+
+    with pytest.raises(ExceptionGroup, match="mend their rows"):
+        build(environ, lambda: START)({}, CONTEXT)
+
+    [line] = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert (line["OutboxUnpublished"], line["OutboxBacklog"]) == (1, 1)

@@ -16,7 +16,17 @@ from billing.messages.bus import Bus
 from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.store.connection import transaction
 from billing.store.holdings import record_change
-from billing.usecases.publish_outbox import Publisher, Swept, publish_customer, publish_project, sweep
+from billing.store.outbox import Backlog, backlog, due_debts
+from billing.usecases.publish_outbox import (
+    FRESH_AT_ONCE,
+    NEEDED_SECONDS,
+    TRIED_AT_ONCE,
+    Publisher,
+    Swept,
+    publish_customer,
+    publish_project,
+    sweep,
+)
 from billing.usecases.refill_snapshot import refill_key, refill_snapshot
 from tests.support.faulty_dynamodb import run_faulty_dynamodb
 from tests.support.world import START, World, make_world
@@ -216,8 +226,95 @@ def test_a_debt_that_breaks_its_publication_is_told_and_holds_up_no_other(world:
     with transaction(world.database_url) as connection:
         connection.execute("UPDATE customers SET holdings = '[{}]' WHERE user_id = 'ann'")
 
-    with pytest.raises(ExceptionGroup) as broken:
-        sweep(publisher, NOW)
+    swept = sweep(publisher, NOW)
 
-    assert [type(fault) for fault in broken.value.exceptions] == [KeyError]
+    assert (swept.paid, swept.unpaid) == (2, 1)
+    assert [type(fault) for fault in swept.broken] == [KeyError]
     assert world.debts() == 1
+
+
+def test_two_hundred_stuck_debts_hold_up_no_newer_one(world: World, cache: Client, publisher: Publisher) -> None:
+    for number in range(200):
+        world.subscribe(f"stuck-{number}")
+    with transaction(world.database_url) as connection:
+        connection.execute("UPDATE customers SET holdings = '[{}]'")
+    assert sweep(publisher, NOW).unpaid == 200
+    world.subscribe("eve")
+
+    swept = sweep(publisher, NOW + timedelta(hours=1))  # by then all of them are due again
+
+    assert (swept.paid, swept.unpaid) == (1, 200)
+    assert cached_version(cache, "eve") == 2
+
+
+def test_debts_without_end_that_are_new_do_not_starve_those_tried_before(world: World, publisher: Publisher) -> None:
+    world.subscribe("ann")
+    with transaction(world.database_url) as connection:
+        connection.execute("UPDATE outbox SET attempts = 3, next_try_at = %s", (NOW,))
+    for number in range(FRESH_AT_ONCE + 10):
+        world.subscribe(f"new-{number}")
+
+    with transaction(world.database_url) as connection:
+        due = due_debts(connection, NOW, fresh=FRESH_AT_ONCE, tried=TRIED_AT_ONCE)
+
+    assert len(due) == FRESH_AT_ONCE + 1
+    assert due[-1].customer_id == world.customer("ann")
+
+
+def test_a_debt_that_could_not_be_paid_steps_back_longer_each_time_to_ten_minutes(
+    world: World, dead_publisher: Publisher
+) -> None:
+    world.subscribe("ann")
+    waits = []
+    now = NOW
+    for _ in range(7):
+        assert sweep(dead_publisher, now).unpaid == 1
+        assert sweep(dead_publisher, now) == Swept(paid=0, unpaid=0)
+        with transaction(world.database_url) as connection:
+            [(due,)] = connection.execute("SELECT next_try_at FROM outbox").fetchall()
+        waits.append((due - now).total_seconds())
+        now = due
+
+    assert waits == [45, 90, 180, 360, 600, 600, 600]
+
+
+def test_a_new_change_of_a_customer_who_stepped_back_is_tried_at_once(
+    world: World, cache: Client, publisher: Publisher, dead_publisher: Publisher
+) -> None:
+    world.subscribe("ann")
+    sweep(dead_publisher, NOW)
+    world.subscribe("ann", quantity=2)
+
+    assert sweep(publisher, NOW) == Swept(paid=1, unpaid=0)
+
+    assert (cached_version(cache, "ann"), world.debts()) == (3, 0)
+
+
+def test_a_sweep_begins_no_debt_it_has_no_time_for(world: World, publisher: Publisher) -> None:
+    for user_id in ("ann", "ben", "eve"):
+        world.subscribe(user_id)
+    clock = iter([20.0, 10.0, NEEDED_SECONDS - 1])
+
+    assert sweep(publisher, NOW, lambda: next(clock)) == Swept(paid=2, unpaid=0)
+
+    assert world.debts() == 1
+
+
+def test_the_backlog_says_how_many_are_owed_how_many_were_tried_and_since_when(
+    world: World, dead_publisher: Publisher
+) -> None:
+    world.subscribe("ann")
+    sweep(dead_publisher, NOW)
+    world.subscribe("ben")
+    with transaction(world.database_url) as connection:
+        connection.execute("UPDATE outbox SET created_at = created_at - interval '1 hour' WHERE attempts > 0")
+
+        owed = backlog(connection)
+
+    assert (owed.debts, owed.tried) == (2, 1)
+    assert 3600 <= owed.oldest_seconds < 3700
+
+
+def test_where_nothing_is_owed_the_backlog_is_empty(world: World) -> None:
+    with transaction(world.database_url) as connection:
+        assert backlog(connection) == Backlog(0, 0, 0)

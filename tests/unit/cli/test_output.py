@@ -108,7 +108,19 @@ def test_every_command_has_help_with_examples_of_itself(terminal: Terminal, word
 
 
 def test_every_command_that_writes_takes_an_idempotency_key() -> None:
-    reading = {"list", "show", "status", "metrics", "verify", "dead-letters", "use", "add", "remove", "bootstrap"}
+    reading = {
+        "list",
+        "show",
+        "status",
+        "metrics",
+        "verify",
+        "dead-letters",
+        "use",
+        "add",
+        "remove",
+        "bootstrap",
+        "report",
+    }
     for words, callback in commands():
         takes = "idempotency_key" in callback.__annotations__
         assert takes == (words[-1] not in reading), words

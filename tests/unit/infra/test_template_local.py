@@ -88,7 +88,7 @@ def test_a_message_stays_hidden_six_times_as_long_as_its_worker_may_run(resource
 
 
 def test_an_idempotency_key_is_not_taken_over_while_its_holder_may_still_run(resources: dict[str, Any]) -> None:
-    functions = [resources[logical_id(name)]["Properties"] for name in FUNCTIONS]
+    functions = [resources[logical_id(route.function)]["Properties"] for route in ROUTES]
     assert max(function["Timeout"] for function in functions) < LEASE.total_seconds()
 
 
