@@ -21,8 +21,8 @@ WEBHOOK = "/api/v1/webhooks/stripe"
 def invoke(stack: Stack, function: str, event_file: Path) -> str:
     """What the function returned, as indented JSON. Raises LocalStackError with the function's own error.
 
-    In the sample, `PROJECT_KEY` and `ADMIN_KEY` stand for the running system's. One of Stripe's own events is handed over
-    as it would arrive: signed over HTTP to `webhooks`, in a queue's message to `apply_events`.
+    In the sample, `PROJECT_KEY` and `ADMIN_KEY` stand for the running system's. One of Stripe's own events is handed
+    over as it would arrive: signed over HTTP to `webhooks`, in a queue's message to `apply_events`.
     """
     if function not in FUNCTIONS:
         raise LocalStackError(f"There is no function {function!r}. Choose FN from: {', '.join(FUNCTIONS)}.")
