@@ -11,7 +11,7 @@ PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench burst mutate lint typecheck docs api-diff fuzz template format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUT
 
 bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
 	@$(PY) -m tests.bench.events
+
+bench-reconcile: $(READY) ## A reconciliation of so many subscriptions: time, memory, ÷ the bare listing: make bench-reconcile SIZES=1000,10000
+	@$(PY) -m tests.bench.reconcile $(if $(SIZES),--sizes $(SIZES))
 
 EVENTS ?= 10000
 WORKERS ?= 4
