@@ -19,16 +19,6 @@ def next_boundary(anchor: int, after: int, recurring: Obj) -> int:
     return boundary
 
 
-def previous_boundary(anchor: int, before: int, recurring: Obj) -> int:
-    """The last instant at or before `before` that lies a whole number of intervals (also backwards) from `anchor`."""
-    count = 0
-    while _shifted(anchor, recurring, count) > before:
-        count -= 1
-    while _shifted(anchor, recurring, count + 1) <= before:
-        count += 1
-    return _shifted(anchor, recurring, count)
-
-
 def _shifted(anchor: int, recurring: Obj, count: int) -> int:
     start = datetime.fromtimestamp(anchor, UTC)
     steps = count * int(recurring["interval_count"])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from billing.domain.drift import DriftKind
 from billing.store.connection import Connection
 from billing.usecases.apply_event import Worker
 
 Json = Mapping[str, Any]
-Kind = Literal["missing_local", "missing_remote", "field_mismatch", "cache_mismatch", "orphan"]
 
 LOOK_BACK = timedelta(days=45)
 """How far back what is only ever made anew is listed: refunds, paid checkouts. Events are kept 30 days; a checkout may
@@ -47,7 +47,7 @@ class Drift:
     `reason` says more where the kind does not say enough. `user_id` and `project_id` where they are known by now.
     """
 
-    kind: Kind
+    kind: DriftKind
     object_type: str
     object_id: str
     before: Json
