@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
+export JSII_NODE := $(CURDIR)/.venv/bin/node
 COVER := $(PY) -m pytest -p no:cacheprovider
 # not for tests marked `alone`: they meet real time limits, and mean to
 PARALLEL := -n $(or $(JOBS),2) --dist worksteal

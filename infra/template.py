@@ -1,41 +1,83 @@
-"""`python -m infra.template` (`make template`): the routes of template-local.yaml, written from the route table."""
+"""`python -m infra.template` (`make template`): template-local.yaml, synthesized from what production is made of."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from infra.routes import ROUTES, Route
+import yaml
+from aws_cdk import App
+
+from infra.stacks.local import LocalStack
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template-local.yaml"
-_BEGIN = "        paths:\n"
+HEAD = """\
+# Written by `make template` from infra/stacks/local.py: change that, not this.
+# Plain CloudFormation, deployed unchanged into MiniStack (infra/local) and into LocalStack 4.14.0 (docker-compose.yml).
+"""
 
 
-def with_routes(text: str, routes: Iterable[Route] = ROUTES) -> str:
-    """The template with exactly these routes, in their order."""
-    head, _, tail = text.partition(_BEGIN)
-    if not tail:
-        raise LookupError(f"the template has no line {_BEGIN!r} to put the routes behind")
-    return head + _BEGIN + "\n".join(_paths(tuple(routes))) + tail[tail.index("\n\n") :]
+class _Short(str):
+    """An intrinsic function in YAML's short form; `tag` is CloudFormation's."""
+
+    __slots__ = ("tag",)
+    tag: str
 
 
-def logical_id(function: str) -> str:
-    """How the template calls a folder of `functions/`."""
-    return "".join(word.capitalize() for word in function.split("_")) + "Function"
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  lists stand in
+        super().increase_indent(flow, indentless=False)
 
 
-def _paths(routes: Sequence[Route]) -> Iterator[str]:
-    places = {path: place for place, path in reversed(list(enumerate(route.path for route in routes)))}
-    for path, group in groupby(sorted(routes, key=lambda route: places[route.path]), lambda route: route.path):
-        yield f"          {path}:"
-        for route in group:
-            arn = f"${{{logical_id(route.function)}.Arn}}"
-            yield f"            {route.method.lower()}:"
-            yield "              x-amazon-apigateway-integration:"
-            yield "                type: aws_proxy"
-            yield "                httpMethod: POST"
-            uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + arn + "/invocations"
-            yield f"                uri: !Sub {uri}"
+def _represent(dumper: yaml.SafeDumper, value: _Short) -> yaml.ScalarNode:
+    return dumper.represent_scalar(value.tag, str(value))
+
+
+_Dumper.add_representer(_Short, _represent)
+
+
+def text() -> str:
+    """The whole file. Takes some ten seconds, most of them the CDK's own start."""
+    app = App(analytics_reporting=False)
+    stack = LocalStack(app, "billing")
+    template: dict[str, Any] = app.synth().get_stack_by_name(stack.stack_name).template
+    return HEAD + yaml.dump(shortened(template), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def shortened(value: Any) -> Any:
+    """The same with !Ref, !GetAtt and !Sub for the long forms; what has no short form stays."""
+    match value:
+        case {"Ref": str(name)} if len(value) == 1:
+            return _short("!Ref", name)
+        case {"Fn::GetAtt": [str(name), str(attribute)]} if len(value) == 1:
+            return _short("!GetAtt", f"{name}.{attribute}")
+        case {"Fn::Join": ["", [*parts]]} if len(value) == 1 and all(_fits(part) for part in parts):
+            return _short("!Sub", "".join(_within(part) for part in parts))
+        case Mapping():
+            return {key: shortened(each) for key, each in value.items()}
+        case list():
+            return [shortened(each) for each in value]
+    return value
+
+
+def _fits(part: Any) -> bool:
+    return isinstance(part, str) or "Ref" in part or "Fn::GetAtt" in part
+
+
+def _within(part: Any) -> str:
+    """A part of a joined text, as !Sub takes it."""
+    match part:
+        case str():
+            return part.replace("${", "${!")
+        case {"Ref": name}:
+            return f"${{{name}}}"
+    return "${" + ".".join(part["Fn::GetAtt"]) + "}"
+
+
+def _short(tag: str, what: str) -> _Short:
+    short = _Short(what)
+    short.tag = tag
+    return short
 
 
 if __name__ == "__main__":
-    TEMPLATE.write_text(with_routes(TEMPLATE.read_text()))
+    TEMPLATE.write_text(text())
