@@ -17,10 +17,8 @@ from billing.http.operations import Operation
 from billing.store import reports, run_lists
 from billing.store.connection import Connection, transaction
 from billing.store.runs import last_done_at
-from billing.usecases.report_revenue import Present, survey_projects
+from billing.usecases.report_revenue import Present, all_projects, survey_projects
 from functions.admin.desk import Call, Desk, Routes
-
-_BATCH = 100
 
 SCRAPE = Operation(
     "GET",
@@ -35,21 +33,11 @@ SCRAPE = Operation(
 def _scrape(desk: Desk, call: Call) -> Response:
     now = desk.now()
     with transaction(desk.database_url) as connection:
-        ids = _projects(connection)
+        ids = all_projects(connection)
         present = survey_projects(connection, ids, now)
         families = [*_now(present), *_sold(connection, ids), *_queues(connection, now), *_runs(connection, now)]
     headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store"}
     return Response(200, exposition(families), headers, {"key_id": call.admin.key_id})
-
-
-def _projects(connection: Connection) -> list[str]:
-    """All of them: some hundreds at most."""
-    ids: list[str] = []
-    while True:
-        batch = reports.list_project_ids(connection, ids[-1] if ids else None, _BATCH)
-        ids += batch
-        if len(batch) < _BATCH:
-            return ids
 
 
 def _now(present: list[Present]) -> Iterator[Metric]:

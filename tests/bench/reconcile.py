@@ -2,13 +2,13 @@
 
 `python -m tests.bench.reconcile [--sizes 1000,10000,100000] [--rounds N]`: so many subscriptions, each with a customer
 of its own, in the Stripe double, and equal rows in the store. Interleaved, each in a process of its own: the bare
-listing (the same pages of the same lists, by the same HTTP client, parsed and counted), a run through the real driver
+listing (the same pages of the same lists, by the SDK's HTTP client, parsed and counted), a run through the real driver
 that must find nothing; then both again after one row was tampered with, as a dry run that must find that one alone.
 
 The token bucket is left out (its calls a second are infinite): the pace is set, not measured. At the product's own a
-run lists 100 objects times that a second at most. The double shares the machine with either side, and a page of its
-lists costs it more the longer they are, which draws the ratio of long lists towards 1. Of a size's pairs the table has
-the middle one by ratio, of two in the middle the worse.
+run lists 100 objects times that a second at most. The double shares the machine with either side; a page of its lists
+costs the same however long they are. Of a size's pairs the table has the middle one by ratio, of two in the middle the
+worse. On a busy machine pairs of short lists tell little: a run needs two cores, the bare listing one at a time.
 
 Memory is the peak of the run's process, and how far that is above what it had when the run began. Linux: VmHWM, for
 `ru_maxrss` survives exec and may be the parent's. Exit code 1 if a run did not end or find as it must.

@@ -13,11 +13,11 @@ from tests.simulation.book import Violation
 from tests.simulation.report import broken_promise, say, totals_so_far
 from tests.simulation.servers import Servers, run_servers
 from tests.simulation.setup import simulation
-from tests.simulation.verdict import compare
+from tests.simulation.verdict import at_rest, compare
 
 BROKEN = 3
 _SHORTEST = 40
-_EVERY = 60.0
+EVERY = 60.0
 """Seconds between two reports of a long run."""
 
 
@@ -33,11 +33,11 @@ def main() -> int:
     with ExitStack() as stack:
         lent = Servers(options.postgres_port, options.aws_url) if options.aws_url else None
         servers = lent or stack.enter_context(run_servers())
-        for seed in _seeds(options.seeds):
+        for seed in seeds_of(options.seeds):
             now = time.monotonic()
             if (options.minutes and now - began > options.minutes * 60) or _enough(totals, options):
                 break
-            if now - reported > _EVERY:
+            if now - reported > EVERY:
                 reported = now
                 say(totals_so_far(totals, began))
             broken = _play(seed, options.steps, servers, totals, options.story)
@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _seeds(texts: list[str]) -> Iterator[int]:
+def seeds_of(texts: list[str]) -> Iterator[int]:
     for text in texts:
         first, dash, last = text.partition("-")
         seed = int(first)
@@ -79,7 +79,7 @@ def _play(seed: int, steps: int, servers: Servers, totals: Counter[str], lines: 
     with simulation(seed, steps, servers) as played:
         try:
             played.play()
-            compare(played)
+            compare(at_rest(played))
         except Violation as violation:
             return broken_promise(played, str(violation), lines)
         except Exception:

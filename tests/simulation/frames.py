@@ -20,7 +20,7 @@ class Reply:
 
 
 def postgres_request(data: bytes) -> str | None:
-    """The statement of a request that is complete (it ends in Sync or Query); None while more is to come.
+    """The statement of a request that is complete (it ends in Sync, Query or Flush); None while more is to come.
 
     "(goodbye)" for Terminate, which nobody answers.
     """
@@ -33,7 +33,7 @@ def postgres_request(data: bytes) -> str | None:
             statement = body.split(b"\0")[1].decode()
     if last == b"X":
         return "(goodbye)"
-    return _SPACE.sub(" ", statement).strip() if last in (b"S", b"Q") else None
+    return _SPACE.sub(" ", statement).strip() if last in (b"S", b"Q", b"H") else None
 
 
 def postgres_reply(data: bytes) -> Reply | None:
@@ -47,6 +47,17 @@ def postgres_reply(data: bytes) -> Reply | None:
         elif kind == b"Z":
             return Reply(body == b"I", fault, backend)
     return None
+
+
+def postgres_answered(request: bytes, reply: bytes) -> bool:
+    """Whether all that the request asks for is there. Of one that ends in Flush, that is a result for each Execute, or
+    an error: ReadyForQuery comes with the Sync after it.
+    """
+    asked = [kind for kind, _ in _messages(request)]
+    if asked[-1:] != [b"H"]:
+        return postgres_reply(reply) is not None
+    told = [kind for kind, _ in _messages(reply)]
+    return b"E" in told or told.count(b"C") == asked.count(b"E")
 
 
 def _messages(data: bytes) -> list[tuple[bytes, bytes]]:

@@ -236,7 +236,7 @@ class Gate:
         if link not in self.sides[link.owner].links:
             return True
         if link.service == "postgres":
-            return frames.postgres_reply(link.reply) is not None
+            return frames.postgres_answered(link.request, link.reply)
         return frames.http_complete(link.reply)
 
     def _drop(self, link: Link) -> None:

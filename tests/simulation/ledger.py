@@ -40,12 +40,11 @@ def _became(world: World, charge: Obj) -> Money:
         back += refund["amount"]
         full = refund["created"] if back >= charge["amount"] and full is None else full
     disputes = world.api.all("/v1/disputes", charge=charge["id"])
-    closed = {e["data"]["object"]["id"]: e["created"] for e in _told(world, "charge.dispute.closed")}
     opened = [d["created"] for d in disputes if d["status"] in {"needs_response", "under_review"}]
     taken, lost_at = min(back, charge["amount"]), None
-    for dispute in sorted((d for d in disputes if d["status"] == "lost"), key=lambda d: (closed[d["id"]], d["id"])):
+    for dispute in sorted((d for d in disputes if d["status"] == "lost"), key=lambda d: (d["created"], d["id"])):
         taken += dispute["amount"]
-        lost_at = closed[dispute["id"]] if taken >= charge["amount"] and lost_at is None else lost_at
+        lost_at = dispute["created"] if taken >= charge["amount"] and lost_at is None else lost_at
     part = live[0]["created"] if live and full is None else None
     return Money(full, part, min(opened, default=None), lost_at)
 

@@ -50,25 +50,25 @@ def simulation(seed: int, steps: int, servers: Servers) -> Iterator[Simulation]:
         api = StripeApi(double.url)
         stack.callback(api.close)
         # a source of chance for each concern: other faults do not make other lives
-        lives, faults = _chance("lives", seed), _chance("faults", seed)
+        lives, faults = chance("lives", seed), chance("faults", seed)
         narrow = seed // _NARROW_AND_WIDE % 2 == 1
         eager = lives.choice([0.08, 0.2, 0.6])
         world = World(double, api, lives, lives.choice([0.15, 0.3, 0.5]), eager, narrow=narrow)
         world.begin()
-        office = Office(_chance("office", seed), _open_shop(database, servers, table, double, world))
+        office = Office(chance("office", seed), open_shop(database, servers, table, double, world))
         watch = PostgresWatch(stack.enter_context(psycopg.connect(servers.url_of(database), autocommit=True)))
         book = Book(watch.connection)
         book.look()
         book.promised_epochs = dict(book.moment.epochs)
-        _sign_up(world, servers.url_of(database), double.url)
-        queue = Queue(_chance("queue", seed), rough=faults.random() < 0.8, lively=narrow)
+        sign_up(world, servers.url_of(database), double.url)
+        queue = Queue(chance("queue", seed), rough=faults.random() < 0.8, lively=narrow)
         news = world.take_news()
         book.hear(news)
         about_catalog = {event["id"] for event in news if event["type"].startswith(("product.", "price.", "plan."))}
         told = [event for event in news if event["id"] not in about_catalog or lives.random() < _TOLD_LATE]
         queue.deliver(world, told, 0)
-        gate = Gate({"postgres": servers.postgres, "aws": servers.aws, "stripe": _address(double.url)}, watch)
-        stage = Stage(gate, book, Plan(faults, watch), _chance("schedule", seed))
+        gate = Gate({"postgres": servers.postgres, "aws": servers.aws, "stripe": address(double.url)}, watch)
+        stage = Stage(gate, book, Plan(faults, watch), chance("schedule", seed))
         site = Site(database, table, world.present, lambda: stage.step * 0.05)
         for role, count in ROLES.items():
             stage.actors += [Actor(f"{role} {number}", role, gate, site) for number in range(count)]
@@ -86,24 +86,24 @@ def _end(stage: Stage) -> None:
     stage.gate.close()
 
 
-def _open_shop(
+def open_shop(
     database: str, servers: Servers, table: str, double: StripeDouble, world: World
 ) -> dict[str, tuple[str, str]]:
     """Straight, with no gate between. Returns secret → (project, key id)."""
     ports: dict[Service, int] = {
         "postgres": servers.postgres_port,
         "aws": servers.aws[1],
-        "stripe": _address(double.url)[1],
+        "stripe": address(double.url)[1],
     }
     parts = make_parts(Site(database, table, world.present, lambda: 0.0), ports)
-    url, chance = parts.worker.database_url, random.Random("keys")  # noqa: S311  the same for every seed
+    url, dice = parts.worker.database_url, random.Random("keys")  # noqa: S311  the same for every seed
     secrets = {}
     for project in catalog.PROJECTS:
         create_project(url, project_id=project, name=project, allowed_origins=[], namespace=catalog.NAMESPACE)
         document = CatalogDocument.model_validate(catalog.START[project])
         apply_catalog(parts.publisher, parts.worker.stripe, project, document, world.present)
         for number in range(2):
-            secret = keys.mint("test", project, chance.randbytes(keys.RANDOM_BYTES))
+            secret = keys.mint("test", project, dice.randbytes(keys.RANDOM_BYTES))
             secrets[secret] = (project, f"key_{project}_{number}")
             _keep_key(url, secret, *secrets[secret])
     parts.publisher.cache.aws.close()
@@ -111,7 +111,7 @@ def _open_shop(
     return secrets
 
 
-def _sign_up(world: World, database_url: str, stripe_url: str) -> None:
+def sign_up(world: World, database_url: str, stripe_url: str) -> None:
     """Most users are customers when the story begins, and one of them holds something."""
     stripe = connect("sk_test_simulation", stripe_url)
     for user in USERS[:-1]:
@@ -133,10 +133,10 @@ def _keep_key(database_url: str, secret: str, project: str, key_id: str) -> None
         )
 
 
-def _chance(concern: str, seed: int) -> random.Random:
+def chance(concern: str, seed: int) -> random.Random:
     return random.Random(f"{concern} {seed}")  # noqa: S311  to be repeated, not to be secret
 
 
-def _address(url: str) -> Address:
+def address(url: str) -> Address:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 0

@@ -3,6 +3,7 @@
 Each act is done at once and alone, on the Stripe double itself. What it tells by events is handed to the queue.
 """
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class World:
     living: dict[str, str] = field(default_factory=dict)
     events: list[Obj] = field(default_factory=list)
     now: int = BEGINNING
+    horizon: float = math.inf
     _newest: str | None = None
 
     def present(self) -> datetime:
@@ -99,6 +101,7 @@ class World:
         seconds = self.rng.choice([1, 1, 301, 302] if self.narrow else [1, 1, 1, 2, 60, 301, 3600, DAY, 12 * DAY])
         if ahead and self.rng.random() < 0.35:
             seconds = max(1, min(ahead) - self.now + self.rng.choice([-1, 0, 0, 1]))
+        seconds = int(min(seconds, self.horizon - self.now))
         self.move_clock(seconds)
         return f"the clock moves by {seconds} s to {self.present().isoformat()}"
 

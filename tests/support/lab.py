@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from billing.store.connection import Connection, transaction
+from billing.usecases.compare_holdings import KIND, compare_holdings, repair_holdings
 from billing.usecases.compare_listing import compare_listing
 from billing.usecases.find_missed_events import find_missed_events
 from billing.usecases.passes import LOOK_BACK, Batch, Drift, Json, Means, Mended
@@ -15,6 +16,7 @@ from tests.support.shop import Shop
 Find = Callable[[Means, Json], Iterator[Batch]]
 EVENTS: Find = find_missed_events
 LISTING: Find = compare_listing
+HOLDINGS: Find = compare_holdings
 
 
 @dataclass
@@ -53,7 +55,8 @@ class Lab:
         return done
 
     def mend(self, means: Means, drift: Drift, *, commit: bool = True) -> Mended:
-        mended = repair(means, drift, allow, commit)
+        mending = repair_holdings if drift.object_type == KIND else repair
+        mended = mending(means, drift, allow, commit)
         if commit:
             publish_customers(means.worker.publisher, mended.customer_ids, means.worker.now())
         return mended

@@ -1,12 +1,12 @@
 """A pass over a table of its own: each row is a drift, repaired by counting it. `take…` takes something."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from billing.errors import Transient
 from billing.store.connection import Connection, transaction
-from billing.usecases.passes import Batch, Drift, Json, Means, Mended
+from billing.usecases.passes import Batch, Batches, Drift, Json, Means, Mended
 
 PAGE = 2
 
@@ -41,7 +41,7 @@ class ToyPass:
     before_repair: Callable[[Drift, bool], None] = lambda _drift, _commit: None
     broken: dict[str, Exception] = field(default_factory=dict)
 
-    def find(self, means: Means, position: Json) -> Iterator[Batch]:
+    def find(self, means: Means, position: Json) -> Batches:
         after, done = str(position.get("after", "")), False
         while not done:
             self.before_page()

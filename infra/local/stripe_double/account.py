@@ -12,6 +12,7 @@ from infra.local.stripe_double.errors import missing
 from infra.local.stripe_double.faults import Faults
 from infra.local.stripe_double.ids import Ids
 from infra.local.stripe_double.journal import Journal, Spaces
+from infra.local.stripe_double.tables import Table
 from infra.local.stripe_double.templates import Obj, new
 
 _REQUESTS_KEPT = 20_000
@@ -35,7 +36,7 @@ class Account:
 
     def _fill(self, saved: Spaces) -> None:
         self.objects: dict[str, Obj] = {}
-        self._tables: defaultdict[str, dict[str, Obj]] = defaultdict(dict)
+        self._tables: defaultdict[str, Table] = defaultdict(Table)
         for obj in saved.get("objects", {}).values():
             self._index(obj)
         self.facts: dict[str, Obj] = saved.get("facts", {})
@@ -91,26 +92,31 @@ class Account:
 
     def remove(self, obj: Obj) -> None:
         del self.objects[obj["id"]]
-        del self._tables[obj["object"]][obj["id"]]
+        self._tables[obj["object"]].remove(obj["id"])
         self._journal.note("objects", obj["id"], None)
 
     def _index(self, obj: Obj) -> None:
         self.objects[obj["id"]] = obj
-        self._tables[obj["object"]][obj["id"]] = obj
+        self._tables[obj["object"]].put(obj)
 
     def table(self, kind: str) -> dict[str, Obj]:
         """All objects of a type by id, oldest first."""
-        return self._tables[kind]
+        return self._tables[kind].by_id
 
     def get(self, kind: str, object_id: str, *, param: str = "id") -> Obj:
         """The object; StripeFault resource_missing (404, or 400 naming `param`) if there is none."""
-        obj = self._tables[kind].get(object_id)
+        obj = self._tables[kind].by_id.get(object_id)
         if obj is None or (param != "id" and obj.get("deleted")):
             raise missing(kind, object_id, param=param)
         return obj
 
-    def newest(self, kind: str) -> Iterator[Obj]:
-        return reversed(self._tables[kind].values())
+    def newest(self, kind: str, *, before: str | None = None) -> Iterator[Obj]:
+        """All objects of a type, newest first; those made before the one with the id `before`, if given."""
+        return self._tables[kind].newest(before)
+
+    def oldest(self, kind: str, *, after: str) -> Iterator[Obj]:
+        """The objects of a type that were made after the one with the id `after`, oldest first."""
+        return self._tables[kind].oldest(after)
 
     # ── what only the double knows ───────────────────────────────────────────────────────────────────────────────
 

@@ -126,7 +126,7 @@ def _money(old: MoneyBack, new: MoneyBack) -> Iterator[str]:
     if old.disputed_since is None and new.disputed_since is not None:
         yield f"disputed since {when(new.disputed_since)}"
     if old.lost_at is None and new.lost_at is not None:
-        yield f"dispute lost on {when(new.lost_at)}"
+        yield f"the dispute of {when(new.lost_at)} was lost"
     elif old.lost_at is not None and new.lost_at is None:
         yield "a later payment made up for the lost dispute"
     elif old.disputed_since is not None and new.disputed_since is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Literal
 
-PassName = Literal["events", "listing", "cache"]
-PASSES: tuple[PassName, ...] = ("events", "listing", "cache")
+PassName = Literal["events", "listing", "holdings", "cache"]
+PASSES: tuple[PassName, ...] = ("events", "listing", "holdings", "cache")
 """In the order a run takes them: what one repairs, the next need not find."""
 
 DriftKind = Literal["missing_local", "missing_remote", "field_mismatch", "cache_mismatch", "orphan"]
@@ -20,6 +21,9 @@ RunCause = Literal["schedule", "operator"]
 Step = Literal["find", "try", "again", "take", "end"]
 """Of a pass: find what differs; try each repair and give at once; try those that take once more, now that all is given;
 take, if the run may. `end`: no pass is left."""
+
+RETENTION = timedelta(days=400)
+"""How long a run and what it found are kept: last year's may still be looked up when this year's books are closed."""
 
 FLOOR = 10
 """Customers a run may always take something from without asking."""

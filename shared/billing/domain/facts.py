@@ -163,13 +163,17 @@ class CheckoutFact:
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFact:
-    """An `invoice` that was paid, or one whose payment failed, at the event's own time. Absorbing: needs no order."""
+    """An `invoice` that was paid, or one whose payment failed, at the event's own time. Absorbing: needs no order.
+
+    `attempts`: how often it was tried so far, where Stripe was asked for the invoice; 0: an event, which is about one.
+    """
 
     id: str
     stripe_customer_id: str
     subscription_id: str | None
     outcome: Literal["paid", "failed"]
     at: datetime
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,14 @@ class PaymentFact:
     session_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PaidCharge:
+    """A `charge` and what it paid."""
+
+    charge: ChargeFact
+    paid: PaymentFact
+
+
 EventFact = (
     SubscriptionFact
     | CustomerFact
@@ -223,7 +235,7 @@ EventFact = (
 )
 """What events state."""
 
-Fact = EventFact | PaymentFact
+Fact = EventFact | PaymentFact | PaidCharge
 """What events state, or a fetch answers."""
 
 News = Literal["newer", "older", "tie"]

@@ -35,7 +35,9 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A Stripe `dispute`. `closed_at` is known once it is won or lost."""
+    """A Stripe `dispute`. `closed_at` is when an event first told that it is over: for people; no rule rests on it, for
+    Stripe's object does not say it.
+    """
 
     id: str
     amount: int
@@ -48,8 +50,8 @@ class Dispute:
 class MoneyBack:
     """What became of a payment. Each instant is None where it does not apply (any more).
 
-    refunded_at: all of it went back. partly_refunded_at: some did. disputed_since: a dispute is open. lost_at: disputes
-    and refunds together took all of it.
+    refunded_at: all of it went back. partly_refunded_at: some did. disputed_since: a dispute is open. lost_at: when the
+    dispute was opened by which, with refunds, all of it was taken; it is lost by now.
     """
 
     refunded_at: datetime | None = None
@@ -81,10 +83,10 @@ def money_back(amount: int, refunds: Iterable[Refund], disputes: Iterable[Disput
 
 
 def _lost_at(amount: int, returned: int, disputes: list[Dispute]) -> datetime | None:
-    lost = sorted((d for d in disputes if d.status == "lost"), key=lambda d: (d.closed_at or d.opened_at, d.id))
+    lost = sorted((d for d in disputes if d.status == "lost"), key=lambda d: (d.opened_at, d.id))
     taken = min(returned, amount)
     for dispute in lost:
         taken += dispute.amount
         if taken >= amount:
-            return dispute.closed_at or dispute.opened_at
+            return dispute.opened_at
     return None

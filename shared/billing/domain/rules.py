@@ -121,7 +121,8 @@ def _money_rules(holding: SubscriptionItem | Purchase, policy: PricePolicy) -> I
         text = f"disputed since {when(money.disputed_since)}, suspended until the dispute is decided"
         yield Rule("dispute_open", text, money.disputed_since)
     if money.lost_at is not None:
-        yield Rule("dispute_lost", f"dispute lost on {when(money.lost_at)}, and the money with it", money.lost_at)
+        text = f"the dispute of {when(money.lost_at)} was lost, and the money with it"
+        yield Rule("dispute_lost", text, money.lost_at)
 
 
 def _refund(share: str, what: str, at: datetime, *, revokes: bool) -> Rule:

@@ -10,6 +10,7 @@ FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST_SECOND = int((FOREVER - _EPOCH).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def capped(instant: datetime, by: timedelta) -> datetime:
 
 def from_seconds(seconds: int) -> datetime:
     """Stripe's whole seconds since 1970 as an instant; anything beyond `FOREVER` is `FOREVER`."""
-    if seconds >= (FOREVER - _EPOCH).total_seconds():
+    if seconds >= _LAST_SECOND:
         return FOREVER
     return _EPOCH + timedelta(seconds=seconds)
 

@@ -78,6 +78,9 @@ KINDS: Mapping[str, Kind] = {
         409, "The store is not empty", "Start a reconciliation instead; or set `into_nonempty` to add what is missing."
     ),
     "rebuild_not_found": Kind(404, "There was no rebuild", "Start one."),
+    "rebuild_not_waiting": Kind(
+        409, "The rebuild waits for nobody", "Look at its status: only a waiting one is decided."
+    ),
     "run_open": Kind(
         409, "Another run is at work", "Wait for it; or approve or cancel it, if it waits for you. `run_id` names it."
     ),
@@ -101,6 +104,9 @@ KINDS: Mapping[str, Kind] = {
         "The project has no such feature",
         "Name a feature of the project's catalog, or apply a catalog that has it.",
     ),
+    "webhook_not_found": Kind(409, "Stripe has no such webhook endpoint", "Create it: step `create`."),
+    "webhook_rotating": Kind(409, "A rotation is not finished", "Finish it: step `finish`."),
+    "webhook_refused": Kind(422, "Stripe refuses such a webhook endpoint", "Change what `detail` names."),
     # this moment's faults
     "not_effective_yet": Kind(
         503,

@@ -41,11 +41,11 @@ def refund_of(raw: Members) -> Refund:
 
 
 def read_dispute(raw: Members, at: int = 0) -> DisputeFact:
-    """A `dispute`, seen at second `at`. A status not known here counts as open: it suspends until somebody looks.
+    """A `dispute`. A status not known here counts as open: it suspends until somebody looks.
 
-    Stripe's object does not say when it closed: the time it was seen closed stands for it.
+    Stripe's object does not say when it closed: only an event, told at second `at`, dates that; 0: it is no event.
     """
     status = _DISPUTE_STATUSES.get(raw.text("status"), "open")
-    closed_at = from_seconds(at) if status in {"lost", "won", "warning_closed"} else None
+    closed_at = from_seconds(at) if at and status in {"lost", "won", "warning_closed"} else None
     dispute = Dispute(raw.reference("id"), raw.whole("amount"), status, raw.instant("created"), closed_at)
     return DisputeFact(raw.reference("charge"), dispute)

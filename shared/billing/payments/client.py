@@ -13,6 +13,7 @@ import stripe
 from stripe import RequestOptions, StripeClient
 
 from billing.errors import Permanent, Transient
+from billing.payments.transport import Client, Transport
 from billing.runtime.aws import AwsError
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import BadSettings
@@ -61,13 +62,8 @@ def connect(api_key: str, api_base: str | None = None, *, retries: int = _RETRIE
     and is the same for the same key: ask for it on each request, and a rotated key is taken up by itself.
     """
     stripe.enable_telemetry = False
-    return StripeClient(
-        api_key,
-        stripe_version=API_VERSION,
-        max_network_retries=retries,
-        http_client=stripe.RequestsClient(timeout=(_CONNECT_SECONDS, _READ_SECONDS)),
-        base_addresses={"api": api_base.rstrip("/")} if api_base else {},
-    )
+    base = (api_base or stripe.DEFAULT_API_BASE).rstrip("/")
+    return Client(api_key, API_VERSION, base, Transport(base, (_CONNECT_SECONDS, _READ_SECONDS)), retries)
 
 
 def current(secret: Secret, api_base: str | None = None, *, retries: int = _RETRIES) -> StripeClient:

@@ -174,8 +174,11 @@ def subscription_of_invoice(raw: Members) -> str | None:
 
 def _invoice(outcome: Literal["paid", "failed"]) -> Reader:
     def reader(raw: Members, at: int) -> InvoiceFact:
+        moments = raw.inner_or_none("status_transitions")
+        paid_at = moments.instant_or_none("paid_at") if moments is not None and outcome == "paid" else None
         subscription = subscription_of_invoice(raw)
-        return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription, outcome, from_seconds(at))
+        when = paid_at or from_seconds(at)
+        return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription, outcome, when)
 
     return reader
 
@@ -188,7 +191,8 @@ def read_invoice(raw: Members, _at: int = 0) -> InvoiceFact:
     paid_at = moments.instant_or_none("paid_at")
     outcome: Literal["paid", "failed"] = "failed" if paid_at is None else "paid"
     at = paid_at or moments.instant_or_none("finalized_at") or raw.instant("created")
-    return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription_of_invoice(raw), outcome, at)
+    subscription, tries = subscription_of_invoice(raw), raw.whole_or_none("attempt_count") or 0
+    return InvoiceFact(raw.reference("id"), raw.reference("customer"), subscription, outcome, at, tries)
 
 
 def _customer_deleted(raw: Members, at: int) -> CustomerFact:

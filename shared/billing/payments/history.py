@@ -7,12 +7,12 @@ are not listed. Metadata says what is ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from stripe import StripeClient
 
-from billing.domain.facts import DisputeFact, EventFact, InvoiceFact
+from billing.domain.facts import EventFact, InvoiceFact
 from billing.payments.charges import read_dispute, read_refund
 from billing.payments.events import read_checkout, read_customer, read_subscription, subscription_of_invoice
 from billing.payments.members import Members
@@ -96,15 +96,7 @@ def fact_of(client: StripeClient, stage: Stage, row: Row) -> EventFact | None:
         case "refunds":
             return read_refund(row.raw)
         case "disputes":
-            return _dispute(row)
-
-
-def _dispute(row: Row) -> DisputeFact:
-    """When it closed a `dispute` does not say, and long ago is not now: it counts as lost since it was opened, which is
-    when access ended, unless its event tells.
-    """
-    fact = read_dispute(row.raw, row.at)
-    return replace(fact, dispute=replace(fact.dispute, closed_at=None))
+            return read_dispute(row.raw)
 
 
 def _invoice(raw: Members) -> InvoiceFact | None:

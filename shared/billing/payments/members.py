@@ -37,6 +37,8 @@ class Members:
             return None
         if not isinstance(value, str):
             raise self.fault(member, "a string")
+        if value.isascii() and "\0" not in value:
+            return value
         return value.replace("\0", "").encode("utf-8", "replace").decode()
 
     def reference(self, member: str) -> str:
@@ -109,7 +111,9 @@ class Members:
 
     def references(self, member: str) -> tuple[str, ...]:
         """The ids in an array of ids or expanded objects; none where it is not there."""
-        entries = self.raw.get(member) or []
+        entries = self.raw.get(member)
+        if not entries:
+            return ()
         if not isinstance(entries, list):
             raise self.fault(member, "an array of ids")
         places = Members({str(place): entry for place, entry in enumerate(entries)}, f"{self.name}.{member}")

@@ -16,26 +16,38 @@ from typing import Any
 from stripe import StripeClient
 
 from billing.domain.facts import (
+    ChargeFact,
     CheckoutFact,
     CustomerFact,
     DisputeFact,
     InvoiceFact,
+    PaidCharge,
+    PaymentFact,
     PriceFact,
     ProductFact,
     RefundFact,
     SubscriptionFact,
 )
+from billing.domain.policies import DISPUTE_RANK, REFUND_RANK
 from billing.domain.prices import options_to_json, tiers_to_json, written
 from billing.errors import Permanent
-from billing.payments.charges import read_dispute, read_refund
+from billing.payments.charges import read_charge, read_dispute, read_refund
 from billing.payments.events import read_customer, read_invoice, read_subscription
 from billing.payments.members import Members
-from billing.payments.objects import CHECKOUT_PARTS, Gone, fetch_subscription, page, read_whole_checkout
+from billing.payments.objects import CHECKOUT_PARTS, Gone, Page, fetch_subscription, page, read_whole_checkout
 from billing.payments.prices import EXPAND, read_price, read_product
 
 State = dict[str, Any]
 Mirrored = (
-    SubscriptionFact | CustomerFact | ProductFact | PriceFact | CheckoutFact | InvoiceFact | RefundFact | DisputeFact
+    SubscriptionFact
+    | CustomerFact
+    | ProductFact
+    | PriceFact
+    | CheckoutFact
+    | InvoiceFact
+    | RefundFact
+    | DisputeFact
+    | PaidCharge
 )
 
 
@@ -50,11 +62,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListedPage:
-    """`at`: Stripe's second of the answer. `last`: the id to go on after, None at the end. `digest`: its SHA-256."""
+    """`at`: Stripe's second of the answer. `digest`: the SHA-256 of what the rows say."""
 
     rows: tuple[Listed, ...]
     at: int
-    last: str | None
     digest: bytes
 
 
@@ -65,17 +76,35 @@ class _Collection:
     state: Callable[[StripeClient, Members], State | None]
 
 
-def list_mirrored(client: StripeClient, kind: str, *, since: int | None, after: str | None) -> ListedPage:
-    """A page of a kind's list, newest first, after the id `after`. `since`: only what was created from then on.
-
-    Raises Transient, Permanent (`stripe_refused`).
+def ask_page(client: StripeClient, kind: str, *, since: int | None, after: str | None) -> Page:
+    """A page of a kind's list as it comes, newest first, after the id `after`. `since`: only what was created from then
+    on. Raises Transient, Permanent (`stripe_refused`).
     """
     collection = COLLECTIONS[kind]
     window = {} if since is None else {"created": {"gte": since}}
-    found = page(client, collection.path, {**collection.params, **window}, after)
+    return page(client, collection.path, {**collection.params, **window}, after)
+
+
+def read_mirrored(client: StripeClient, kind: str, found: Page) -> ListedPage:
+    """What the page says. What it embeds cut short is asked for. Raises Transient, Permanent (`stripe_refused`)."""
+    collection = COLLECTIONS[kind]
     rows = tuple(_listed(client, collection, row) for row in found.rows)
     said = json.dumps([[row.id, row.state and row.state["fact"]] for row in rows], sort_keys=True)
-    return ListedPage(rows, found.at, found.last, hashlib.sha256(said.encode()).digest())
+    return ListedPage(rows, found.at, hashlib.sha256(said.encode()).digest())
+
+
+def last_payment(client: StripeClient, subscription_id: str) -> tuple[Listed | None, int]:
+    """The `invoice` of a subscription that was paid last, None if none was; and Stripe's second of the answer.
+
+    Of the hundred that were made last: an older one that is paid late is not seen. Raises Transient, Permanent.
+    """
+    found = page(client, "/v1/invoices", {"subscription": subscription_id, "status": "paid"}, None)
+    paid = [(row, read_invoice(row)) for row in found.rows]
+    last = max(((row, fact) for row, fact in paid if fact.outcome == "paid"), key=lambda one: one[1].at, default=None)
+    if last is None:
+        return None, found.at
+    row, fact = last
+    return Listed(fact.id, row.whole("created"), state_of(fact)), found.at
 
 
 def _listed(client: StripeClient, collection: _Collection, row: Members) -> Listed:
@@ -103,13 +132,40 @@ def state_of(fact: Mirrored) -> State:
             return _checkout(fact)
         case InvoiceFact():
             return {
-                "fact": {"subscription": fact.subscription_id, "paid": fact.outcome == "paid"},
+                "fact": {
+                    "subscription": fact.subscription_id,
+                    "customer": fact.stripe_customer_id,
+                    "paid_at": _second(fact.at) if fact.outcome == "paid" else None,
+                    "failed_at": _second(fact.at) if fact.outcome == "failed" else None,
+                },
                 "customer": fact.stripe_customer_id,
+                "attempts": fact.attempts,
             }
         case RefundFact(charge_id=charge_id, refund=refund):
-            return {"fact": {"charge": charge_id, "amount": refund.amount, "status": refund.status}}
+            rank = REFUND_RANK.get(refund.status, 0)
+            return {"fact": _money_back(charge_id, refund.amount, refund.status, rank, refund.created)}
         case DisputeFact(charge_id=charge_id, dispute=dispute):
-            return {"fact": {"charge": charge_id, "amount": dispute.amount, "status": dispute.status}}
+            rank = DISPUTE_RANK[dispute.status]
+            return {"fact": _money_back(charge_id, dispute.amount, dispute.status, rank, dispute.opened_at)}
+        case PaidCharge():
+            return {"fact": _charge(fact.charge) | _paid(fact.paid), "customer": fact.charge.stripe_customer_id}
+
+
+def _money_back(charge_id: str, amount: int, status: str, rank: int, created: datetime) -> State:
+    return {"charge": charge_id, "amount": amount, "status": status, "rank": rank, "created": _second(created)}
+
+
+def _charge(fact: ChargeFact) -> State:
+    return {
+        "customer": fact.stripe_customer_id,
+        "amount": fact.amount,
+        "currency": fact.currency,
+        "payment_intent": fact.payment_intent_id,
+    }
+
+
+def _paid(fact: PaymentFact) -> State:
+    return {"invoice": fact.invoice_id, "subscription": fact.subscription_id, "session": fact.session_id}
 
 
 def _subscription(fact: SubscriptionFact) -> State:
@@ -215,7 +271,8 @@ def _listed_checkout(client: StripeClient, row: Members) -> State | None:
 
 def _of_charge(read: Callable[[Members], RefundFact | DisputeFact]) -> Callable[[StripeClient, Members], State]:
     def state(_client: StripeClient, row: Members) -> State:
-        return state_of(read(row)) | {"customer": row.inner("charge").reference_or_none("customer")}
+        charge = _charge(read_charge(row.inner("charge")))
+        return state_of(read(row)) | {"customer": charge["customer"], "of": charge}
 
     return state
 

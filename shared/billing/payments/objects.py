@@ -26,6 +26,7 @@ from billing.domain.facts import (
     Fact,
     InvoiceFact,
     LineFact,
+    PaidCharge,
     PaymentFact,
     PriceFact,
     ProductFact,
@@ -128,9 +129,8 @@ def fetch_refund(client: StripeClient, refund_id: str) -> Fetched[RefundFact] | 
 
 
 def fetch_dispute(client: StripeClient, dispute_id: str) -> Fetched[DisputeFact] | Gone:
-    """A `dispute`; one that is over counts as closed at the answer's `Date`: Stripe does not say when it was."""
-    answer = _get(client, "dispute", "/v1/disputes", dispute_id)
-    return answer if isinstance(answer, Gone) else Fetched(read_dispute(answer.raw, answer.at), answer.at)
+    """A `dispute`; when it closed only its event tells."""
+    return _fetch(client, "dispute", "/v1/disputes", dispute_id, read_dispute)
 
 
 def fetch_payment(client: StripeClient, intent_id: str) -> Fetched[PaymentFact] | Gone:
@@ -138,13 +138,27 @@ def fetch_payment(client: StripeClient, intent_id: str) -> Fetched[PaymentFact] 
     answer = _get(client, "payment_intent", "/v1/payment_intents", intent_id)
     if isinstance(answer, Gone):
         return answer
+    return Fetched(_paid_by(client, intent_id), answer.at)
+
+
+def fetch_paid_charge(client: StripeClient, charge_id: str) -> Fetched[PaidCharge] | Gone:
+    """A `charge` with what its payment intent paid."""
+    answer = _get(client, "charge", "/v1/charges", charge_id)
+    if isinstance(answer, Gone):
+        return answer
+    charge = read_charge(answer.raw)
+    paid = PaymentFact("") if charge.payment_intent_id is None else _paid_by(client, charge.payment_intent_id)
+    return Fetched(PaidCharge(charge, paid), answer.at)
+
+
+def _paid_by(client: StripeClient, intent_id: str) -> PaymentFact:
     by = {"payment[type]": "payment_intent", "payment[payment_intent]": intent_id}
     for row in _pages(client, "/v1/invoice_payments", by):
         invoice_id = row.reference("invoice")
-        return Fetched(PaymentFact(intent_id, invoice_id, _subscription_of_invoice(client, invoice_id)), answer.at)
+        return PaymentFact(intent_id, invoice_id, _subscription_of_invoice(client, invoice_id))
     for row in _pages(client, "/v1/checkout/sessions", {"payment_intent": intent_id}):
-        return Fetched(PaymentFact(intent_id, session_id=row.reference("id")), answer.at)
-    return Fetched(PaymentFact(intent_id), answer.at)
+        return PaymentFact(intent_id, session_id=row.reference("id"))
+    return PaymentFact(intent_id)
 
 
 def fetch_checkout(client: StripeClient, session_id: str) -> Fetched[CheckoutFact] | Gone:

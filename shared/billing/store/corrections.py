@@ -6,13 +6,17 @@ wrong. Only a reconciliation calls these, under the owner's row lock, with Strip
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, LiteralString
 
 from psycopg.types.json import Jsonb
 
-from billing.domain.facts import PriceFact
+from billing.domain.facts import PaidCharge, PriceFact
 from billing.domain.prices import options_to_json, tiers_to_json
 from billing.store.connection import Connection
+
+Dated = Literal["subscription", "product", "price"]
+"""Kinds whose rows say of which second of Stripe's they are."""
 
 _REVIVE_CUSTOMER = """
 UPDATE stripe_customers AS k SET deleted_at = NULL, revision = revision + 1
@@ -28,7 +32,30 @@ UPDATE prices SET product_id = %(product_id)s, type = %(type)s, currency = %(cur
   currency_options = %(currency_options)s, deleted = %(deleted)s
 WHERE id = %(id)s
 """
-_FORGET_INVOICE = "DELETE FROM invoices WHERE id = %s AND paid_at IS NOT NULL"
+# Constants by kind: a statement is never put together from what a row says.
+_SET_BACK: dict[Dated, LiteralString] = {
+    "subscription": "UPDATE subscriptions SET watermark = %s WHERE id = %s AND revision = %s AND watermark > %s",
+    "product": "UPDATE products SET watermark = %s WHERE id = %s AND revision = %s AND watermark > %s",
+    "price": "UPDATE prices SET watermark = %s WHERE id = %s AND revision = %s AND watermark > %s",
+}
+_FORGET_INVOICE = "DELETE FROM invoices WHERE id = %s"
+_TOLD = """
+SELECT to_timestamp(min(created)) FROM inbox
+WHERE object_id = %s AND type = 'invoice.payment_failed' AND status = 'applied' HAVING count(*) >= %s
+"""
+_RECHARGE = """
+UPDATE charges SET stripe_customer_id = %s, amount = %s, currency = %s, payment_intent_id = %s, invoice_id = %s,
+  subscription_id = %s, session_id = %s
+WHERE id = %s
+"""
+_FORGET_MONEY_BACK: tuple[LiteralString, ...] = (
+    "DELETE FROM refunds WHERE charge_id = %s",
+    "DELETE FROM disputes WHERE charge_id = %s",
+)
+_FORGET_CHARGE = """
+DELETE FROM charges AS h WHERE h.id = %s AND NOT EXISTS (SELECT FROM refunds AS b WHERE b.charge_id = h.id)
+  AND NOT EXISTS (SELECT FROM disputes AS d WHERE d.charge_id = h.id)
+"""
 _FORGET_PURCHASE = "DELETE FROM purchases WHERE session_id = %s"
 _FORGET_REFUND = "DELETE FROM refunds WHERE id = %s"
 _FORGET_DISPUTE = "DELETE FROM disputes WHERE id = %s"
@@ -51,9 +78,37 @@ def reprice(connection: Connection, fact: PriceFact) -> None:
     connection.execute(_REPRICE, {**members, "tiers": tiers, "currency_options": options})
 
 
-def forget_payment(connection: Connection, invoice_id: str) -> None:
-    """The invoice is not paid."""
+def set_back(connection: Connection, kind: Dated, object_id: str, revision: int, *, at: int, skew: int) -> None:
+    """A row of this revision was there before Stripe answered at second `at`: so it is no newer than that, but for what
+    clocks differ by (`skew`, seconds).
+    """
+    connection.execute(_SET_BACK[kind], (at, object_id, revision, at + skew))
+
+
+def forget_invoice(connection: Connection, invoice_id: str) -> None:
     connection.execute(_FORGET_INVOICE, (invoice_id,))
+
+
+def first_told_failure(connection: Connection, invoice_id: str, attempts: int) -> datetime | None:
+    """When a payment of the invoice first failed, by the events heard of it, if these are as many as it was tried;
+    Stripe's object does not say it.
+    """
+    row = connection.execute(_TOLD, (invoice_id, attempts)).fetchone()
+    return row[0] if row else None
+
+
+def recharge(connection: Connection, fact: PaidCharge) -> None:
+    """All that a charge is, and what it paid."""
+    charge, paid = fact.charge, fact.paid
+    stated = (charge.stripe_customer_id, charge.amount, charge.currency, charge.payment_intent_id)
+    connection.execute(_RECHARGE, (*stated, paid.invoice_id, paid.subscription_id, paid.session_id, charge.id))
+
+
+def forget_charge(connection: Connection, charge_id: str, *, alone: bool = False) -> None:
+    """With what went back of it; or only where nothing did (`alone`)."""
+    for statement in () if alone else _FORGET_MONEY_BACK:
+        connection.execute(statement, (charge_id,))
+    connection.execute(_FORGET_CHARGE, (charge_id,))
 
 
 def forget_purchase(connection: Connection, session_id: str) -> None:

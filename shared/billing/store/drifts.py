@@ -86,7 +86,9 @@ def unsettled(connection: Connection, run_id: str, doing: PassName, *, after: in
 
 
 _CLAIM = """
-UPDATE drifts SET status = 'repaired', settled_at = %s WHERE run_id = %s AND n = %s AND status = 'found'
+UPDATE drifts SET status = 'repaired', settled_at = %(now)s, takes = COALESCE(%(takes)s, takes),
+  effect = COALESCE(%(effect)s, effect), customer_ids = COALESCE(%(customer_ids)s, customer_ids)
+WHERE run_id = %(run_id)s AND n = %(n)s AND status = 'found'
 """
 _NOTE = """
 UPDATE drifts SET status = %(status)s, reason = COALESCE(%(reason)s, reason), takes = %(takes)s,
@@ -96,9 +98,28 @@ WHERE run_id = %(run_id)s AND n = %(n)s
 """
 
 
-def claim_drift(connection: Connection, run_id: str, n: int, now: datetime) -> bool:
-    """It counts as repaired once this transaction, the repair's, is committed. False: it was settled before."""
-    return connection.execute(_CLAIM, (now, run_id, n)).rowcount == 1
+def claim_drift(
+    connection: Connection,
+    run_id: str,
+    n: int,
+    *,
+    takes: bool | None = None,
+    effect: Mapping[str, Any] | None = None,
+    customer_ids: Sequence[int] | None = None,
+    now: datetime,
+) -> bool:
+    """It counts as repaired once this transaction, the repair's, is committed, with what its trial told: whoever dies
+    then has noted it. None: as it is noted already. False: it was settled before.
+    """
+    members = {
+        "run_id": run_id,
+        "n": n,
+        "takes": takes,
+        "effect": None if effect is None else Jsonb(effect),
+        "customer_ids": None if customer_ids is None else list(customer_ids),
+        "now": now,
+    }
+    return connection.execute(_CLAIM, members).rowcount == 1
 
 
 def note_drift(
@@ -158,8 +179,8 @@ def count_drifts(connection: Connection, run_id: str) -> dict[str, dict[str, int
 _STAGED = "SELECT true FROM run_listing WHERE run_id = %s AND object_type = '' AND object_id = ''"
 _MARK = "INSERT INTO run_listing (run_id, object_type, object_id, state, listed_at_second) VALUES (%s, '', '', '{}', 0)"
 _CLEAR = """
-DELETE FROM run_listing WHERE (run_id, object_type, object_id) IN (
-  SELECT run_id, object_type, object_id FROM run_listing WHERE (run_id = %(run_id)s) = %(own)s LIMIT %(limit)s)
+DELETE FROM run_listing WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM run_listing WHERE (run_id = %(run_id)s) = %(own)s LIMIT %(limit)s))
 """
 CLEARED_AT_ONCE = 5_000
 
@@ -178,3 +199,29 @@ def clear_staging(connection: Connection, run_id: str, *, own: bool) -> bool:
     """Delete at most `CLEARED_AT_ONCE` staged rows of this run, or (not `own`) of all others. True: maybe not all."""
     values = {"run_id": run_id, "own": own, "limit": CLEARED_AT_ONCE}
     return connection.execute(_CLEAR, values).rowcount == CLEARED_AT_ONCE
+
+
+# What a person was told of an orphan is told once: later runs ask for it, however long ago it was.
+_PRUNE_DRIFTS = """
+DELETE FROM drifts WHERE (run_id, n) IN (
+  SELECT d.run_id, d.n FROM runs AS r JOIN drifts AS d ON d.run_id = r.id
+  WHERE r.started_at < %(before)s AND r.status IN ('done', 'failed', 'canceled')
+    AND (r.dry_run OR d.kind <> 'orphan' OR d.status <> 'left')
+  LIMIT %(limit)s)
+"""
+_PRUNE_RUNS = """
+DELETE FROM runs WHERE id IN (
+  SELECT r.id FROM runs AS r
+  WHERE r.started_at < %(before)s AND r.status IN ('done', 'failed', 'canceled')
+    AND NOT EXISTS (SELECT FROM drifts AS d WHERE d.run_id = r.id)
+  LIMIT %(limit)s)
+"""
+
+
+def prune(connection: Connection, before: datetime) -> bool:
+    """Delete runs that started before that and are over, with what they found: at most `CLEARED_AT_ONCE` of either.
+    What later runs rely on stays, and its run with it. True: maybe not all.
+    """
+    values = {"before": before, "limit": CLEARED_AT_ONCE}
+    found = connection.execute(_PRUNE_DRIFTS, values).rowcount
+    return max(found, connection.execute(_PRUNE_RUNS, values).rowcount) == CLEARED_AT_ONCE

@@ -45,17 +45,35 @@ def record_change(
     row = connection.execute(_ROWS, (customer_id,)).fetchone()
     if row is None:
         raise LookupError(f"no customer {customer_id}: customers rows are never deleted")
-    before, items, purchases, grants, charges = row
+    before, *rows = row
+    held = held_by_rows(*rows)
+    if bare(before) == bare(held):
+        return False
+    store_change(connection, customer_id, held, cause_kind=cause_kind, cause_id=cause_id, now=now)
+    return True
+
+
+def store_change(
+    connection: Connection,
+    customer_id: int,
+    held: list[dict[str, Any]],
+    *,
+    cause_kind: CauseKind,
+    cause_id: str,
+    now: datetime,
+) -> None:
+    """The customer's next version, under the caller's lock of their row."""
+    connection.execute(_CHANGE, (customer_id, Jsonb(held), now, cause_kind, cause_id))
+
+
+def held_by_rows(items: list[Any], purchases: list[Any], grants: list[Any], charges: list[Any]) -> list[dict[str, Any]]:
+    """What these rows of a customer come to, as `customers.holdings` has it. Rows are those of `customer_rows`."""
     paid = [_charge(**charge) for charge in charges]
-    held = [
+    return [
         *(to_json(_item(item, paid)) for item in items),
         *(to_json(_purchase(purchase, paid)) for purchase in purchases),
         *(to_json(from_json({"kind": "grant", **_present(grant)})) for grant in grants),
     ]
-    if _bare(before) == _bare(held):
-        return False
-    connection.execute(_CHANGE, (customer_id, Jsonb(held), now, cause_kind, cause_id))
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,6 @@ def _first(instants: Iterable[datetime | None]) -> datetime | None:
     return min((instant for instant in instants if instant is not None), default=None)
 
 
-def _bare(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def bare(held: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Holdings less the event that stated them: a later event that states the same changes nothing."""
     return [{name: value for name, value in holding.items() if name != "event"} for holding in held]

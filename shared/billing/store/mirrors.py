@@ -1,7 +1,7 @@
 """The store beside Stripe's lists, in slices of the order of ids: what only one side has, or has otherwise.
 
-Each kind's query says the store's rows in the words of `payments/mirrored.py`. A slice reads at most as many rows of
-either side as it is wide, so memory does not grow with the store.
+`mirror_kinds.py` says the rows of each kind in the words of `payments/mirrored.py`. A slice reads at most as many rows
+of either side as it is wide, so memory does not grow with the store.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from billing.store.connection import Connection
+from billing.store.mirror_kinds import MIRRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,175 +31,67 @@ class Staged:
 class Unequal:
     """An object on which the two sides differ. `stored` None: the store has no such row; `listed` None: nor the list.
 
-    `linked`: the living Stripe customer that the user of a listed one has already.
+    `linked`: the living Stripe customer that the user of a listed one has already. `ahead`: the row's watermark, where
+    no such second has been yet.
     """
 
     id: str
     stored: dict[str, Any] | None
     listed: dict[str, Any] | None
+    ahead: int | None
     user_id: str | None
     project_id: str | None
     linked: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Mirror:
-    """How a kind is read.
-
-    keys: the store's ids, `id`. rows: its rows among `ids`; `state`, `watermark` (null: it has none), `stays` (there is
-    something to take away if Stripe has it no more), `customer` and `product`. ours: whether a listed object that the
-    store lacks belongs here.
-    """
-
-    keys: str
-    rows: str
-    ours: str
-
-
-# Known, or found missing by the same run and mended before what refers to it.
-_CUSTOMER_KNOWN = """
-(EXISTS (SELECT FROM stripe_customers AS o WHERE o.id = l.state ->> 'customer')
- OR EXISTS (SELECT FROM run_listing AS o JOIN projects AS j ON j.identity_namespace = o.state -> 'fact' ->> 'namespace'
-            WHERE o.run_id = %(run_id)s AND o.object_type = 'customer' AND o.object_id = l.state ->> 'customer'))
-"""
-_PRODUCT_KNOWN_OF = """
-(EXISTS (SELECT FROM products AS o WHERE o.id IN (SELECT jsonb_array_elements_text({state} -> 'products')))
- OR EXISTS (SELECT FROM run_listing AS o JOIN projects AS j ON j.id = o.state ->> 'project'
-            WHERE o.run_id = %(run_id)s AND o.object_type = 'product'
-              AND o.object_id IN (SELECT jsonb_array_elements_text({state} -> 'products'))))
-"""
-_A_PRODUCT_KNOWN = _PRODUCT_KNOWN_OF.replace("{state}", "l.state")
-_SUBSCRIPTION_KNOWN = """
-(EXISTS (SELECT FROM subscriptions AS o WHERE o.id = l.state -> 'fact' ->> 'subscription')
- OR EXISTS (SELECT FROM run_listing AS u
-            WHERE u.run_id = %(run_id)s AND u.object_type = 'subscription'
-              AND u.object_id = l.state -> 'fact' ->> 'subscription' AND {product_known}))
-""".replace("{product_known}", _PRODUCT_KNOWN_OF.replace("{state}", "u.state"))
-_MIRRORS: Mapping[str, _Mirror] = {
-    "customer": _Mirror(
-        "SELECT id FROM stripe_customers",
-        """
-        SELECT k.id, jsonb_build_object('deleted', k.deleted_at IS NOT NULL, 'namespace', c.namespace,
-                                        'user_id', c.user_id) AS state,
-               NULL::bigint AS watermark, k.deleted_at IS NULL AS stays, k.id AS customer, NULL::text AS product
-        FROM stripe_customers AS k JOIN customers AS c ON c.id = k.customer_id WHERE k.id = ANY(%(ids)s)
-        """,
-        "EXISTS (SELECT FROM projects AS o WHERE o.identity_namespace = l.state -> 'fact' ->> 'namespace')",
-    ),
-    "product": _Mirror(
-        "SELECT id FROM products",
-        """
-        SELECT p.id, jsonb_build_object('name', p.name, 'active', p.active, 'deleted', p.deleted) AS state,
-               p.watermark, NOT p.deleted AS stays, NULL::text AS customer, p.id AS product
-        FROM products AS p WHERE p.id = ANY(%(ids)s)
-        """,
-        "EXISTS (SELECT FROM projects AS o WHERE o.id = l.state ->> 'project')",
-    ),
-    "price": _Mirror(
-        "SELECT id FROM prices",
-        """
-        SELECT r.id, jsonb_build_object(
-                 'product', r.product_id, 'lookup_key', r.lookup_key, 'type', r.type, 'currency', r.currency,
-                 'per_unit', trim_scale(COALESCE(r.unit_amount_decimal, r.unit_amount))::text,
-                 'billing_scheme', r.billing_scheme, 'interval', r.recurring_interval, 'every', r.recurring_count,
-                 'usage_type', r.usage_type, 'active', r.active, 'deleted', r.deleted, 'tiers_mode', r.tiers_mode,
-                 'tiers', NULLIF(r.tiers, '[]'), 'options', COALESCE(r.currency_options, '{}'),
-                 'package', jsonb_build_array(r.package_size, r.package_round)) AS state,
-               r.watermark, NOT r.deleted AS stays, NULL::text AS customer, r.product_id AS product
-        FROM prices AS r WHERE r.id = ANY(%(ids)s)
-        """,
-        _A_PRODUCT_KNOWN,
-    ),
-    "subscription": _Mirror(
-        "SELECT id FROM subscriptions",
-        """
-        SELECT s.id, jsonb_build_object(
-                 'customer', s.stripe_customer_id, 'status', s.status,
-                 'start', EXTRACT(epoch FROM s.start_at)::bigint,
-                 'trial_end', EXTRACT(epoch FROM s.trial_end)::bigint,
-                 'cancel_at', EXTRACT(epoch FROM s.cancel_at)::bigint,
-                 'cancel_at_period_end', s.cancel_at_period_end,
-                 'canceled_at', EXTRACT(epoch FROM s.canceled_at)::bigint,
-                 'ended_at', EXTRACT(epoch FROM s.ended_at)::bigint,
-                 'latest_invoice', s.latest_invoice_id, 'currency', s.currency, 'discounts', s.discount_ids,
-                 'items', (SELECT COALESCE(jsonb_agg(jsonb_build_array(
-                                    i.id, i.price_id, i.quantity, EXTRACT(epoch FROM i.period_start)::bigint,
-                                    EXTRACT(epoch FROM i.period_end)::bigint, i.discount_ids)
-                                  ORDER BY i.id COLLATE "C"), '[]')
-                           FROM subscription_items AS i WHERE i.subscription_id = s.id)) AS state,
-               s.watermark, s.ended_at IS NULL OR s.status NOT IN ('canceled', 'incomplete_expired') AS stays,
-               s.stripe_customer_id AS customer,
-               (SELECT min(r.product_id) FROM subscription_items AS i JOIN prices AS r ON r.id = i.price_id
-                WHERE i.subscription_id = s.id) AS product
-        FROM subscriptions AS s WHERE s.id = ANY(%(ids)s)
-        """,
-        _A_PRODUCT_KNOWN,
-    ),
-    # what a past due subscription's grace counts from
-    "invoice": _Mirror(
-        """
-        SELECT i.id FROM subscriptions AS s JOIN invoices AS i ON i.subscription_id = s.id
-        WHERE s.status = 'past_due' AND i.paid_at IS NULL AND i.first_failed_at IS NOT NULL
-        """,
-        """
-        SELECT i.id, jsonb_build_object('subscription', i.subscription_id, 'paid', i.paid_at IS NOT NULL) AS state,
-               NULL::bigint AS watermark, i.paid_at IS NULL AS stays, i.stripe_customer_id AS customer,
-               NULL::text AS product
-        FROM invoices AS i WHERE i.id = ANY(%(ids)s)
-        """,
-        _SUBSCRIPTION_KNOWN,
-    ),
-    "refund": _Mirror(
-        "SELECT id FROM refunds WHERE created_at >= COALESCE(%(since)s::timestamptz, '-infinity')",
-        """
-        SELECT b.id, jsonb_build_object('charge', b.charge_id, 'amount', b.amount, 'status', b.status) AS state,
-               NULL::bigint AS watermark, true AS stays, h.stripe_customer_id AS customer, NULL::text AS product
-        FROM refunds AS b JOIN charges AS h ON h.id = b.charge_id WHERE b.id = ANY(%(ids)s)
-        """,
-        _CUSTOMER_KNOWN,
-    ),
-    "dispute": _Mirror(
-        "SELECT id FROM disputes WHERE opened_at >= COALESCE(%(since)s::timestamptz, '-infinity')",
-        """
-        SELECT d.id, jsonb_build_object('charge', d.charge_id, 'amount', d.amount, 'status', d.status) AS state,
-               NULL::bigint AS watermark, true AS stays, h.stripe_customer_id AS customer, NULL::text AS product
-        FROM disputes AS d JOIN charges AS h ON h.id = d.charge_id WHERE d.id = ANY(%(ids)s)
-        """,
-        _CUSTOMER_KNOWN,
-    ),
-    "checkout.session": _Mirror(
-        """
-        SELECT session_id AS id FROM purchases
-        WHERE paid_at >= COALESCE(%(since)s::timestamptz, '-infinity')
-        """,
-        """
-        SELECT b.session_id AS id, jsonb_build_object(
-                 'customer', min(b.stripe_customer_id), 'payment_intent', min(b.payment_intent_id),
-                 'paid_at', EXTRACT(epoch FROM min(b.paid_at))::bigint,
-                 'lines', jsonb_agg(jsonb_build_array(b.line_item_id, b.price_id, b.quantity, b.amount, b.currency)
-                                    ORDER BY b.line_item_id COLLATE "C")) AS state,
-               NULL::bigint AS watermark, true AS stays, min(b.stripe_customer_id) AS customer,
-               min(r.product_id) AS product
-        FROM purchases AS b JOIN prices AS r ON r.id = b.price_id
-        WHERE b.session_id = ANY(%(ids)s) GROUP BY b.session_id
-        """,
-        f"{_CUSTOMER_KNOWN} AND {_A_PRODUCT_KNOWN}",
-    ),
-}
-
 _STAGE = """
 INSERT INTO run_listing (run_id, object_type, object_id, state, listed_at_second)
-SELECT %(run_id)s, %(kind)s, id, state, at
-FROM unnest(%(ids)s::text[], %(states)s::jsonb[], %(ats)s::bigint[]) AS t (id, state, at)
+SELECT %(run_id)s, %(kind)s, id, state, at FROM jsonb_to_recordset(%(rows)s) AS t (id text, state jsonb, at bigint)
 ON CONFLICT (run_id, object_type, object_id) DO UPDATE
   SET state = EXCLUDED.state, listed_at_second = EXCLUDED.listed_at_second
 """
+_STAGE_CHARGES = """
+INSERT INTO run_listing (run_id, object_type, object_id, state, listed_at_second)
+SELECT DISTINCT ON (h.id) l.run_id, 'charge', h.id,
+       jsonb_build_object(
+         'created', 0, 'customer', l.state ->> 'customer',
+         'fact', l.state -> 'of' || jsonb_build_object('invoice', NULL, 'subscription', NULL, 'session', h.session_id)),
+       l.listed_at_second
+FROM run_listing AS l
+JOIN charges AS h ON h.id = l.state -> 'fact' ->> 'charge'
+WHERE l.run_id = %(run_id)s AND l.object_type IN ('refund', 'dispute') AND EXISTS (
+  SELECT FROM purchases AS b
+  WHERE b.session_id = h.session_id AND b.payment_intent_id = l.state -> 'of' ->> 'payment_intent')
+ORDER BY h.id
+ON CONFLICT DO NOTHING
+"""
+# Of the one that is past due with a single open invoice, nothing was paid since that failed.
+_PAYERS = """
+WITH lost AS MATERIALIZED (
+  SELECT d.state ->> 'customer' AS customer, max((d.state -> 'fact' ->> 'created')::bigint) AS opened
+  FROM run_listing AS d
+  WHERE d.run_id = %(run_id)s AND d.object_type = 'dispute' AND d.state -> 'fact' ->> 'status' = 'lost' GROUP BY 1
+), owing AS MATERIALIZED (
+  SELECT v.state -> 'fact' ->> 'subscription' AS id FROM run_listing AS v
+  WHERE v.run_id = %(run_id)s AND v.object_type = 'invoice' AND v.state -> 'fact' ->> 'paid_at' IS NULL
+  GROUP BY 1 HAVING count(*) > 1
+)
+SELECT l.object_id
+FROM run_listing AS l
+LEFT JOIN lost ON lost.customer = l.state ->> 'customer'
+LEFT JOIN owing ON owing.id = l.object_id
+WHERE l.run_id = %(run_id)s AND l.object_type = 'subscription' AND l.object_id > %(after)s
+  AND l.state -> 'fact' ->> 'ended_at' IS NULL
+  AND (owing.id IS NOT NULL OR lost.customer IS NOT NULL AND NOT EXISTS (
+         SELECT FROM invoices AS i WHERE i.subscription_id = l.object_id AND i.paid_at > to_timestamp(lost.opened)))
+ORDER BY l.object_id LIMIT %(width)s
+"""
 _STAGED = "SELECT state FROM run_listing WHERE run_id = %s AND object_type = %s AND object_id = %s"
 _ANCHORED = """
-SELECT true FROM run_listing AS l
-WHERE l.run_id = %s AND ((l.object_type = 'product' AND l.object_id IN (SELECT id FROM products))
-                         OR (l.object_type = 'customer' AND l.object_id IN (SELECT id FROM stripe_customers)))
-LIMIT 1
+SELECT EXISTS (SELECT FROM run_listing AS l JOIN products AS o ON o.id = l.object_id
+               WHERE l.run_id = %(run_id)s AND l.object_type = 'product')
+    OR EXISTS (SELECT FROM run_listing AS l JOIN stripe_customers AS o ON o.id = l.object_id
+               WHERE l.run_id = %(run_id)s AND l.object_type = 'customer')
 """
 _IDS = """
 SELECT id FROM (
@@ -213,6 +106,7 @@ ORDER BY id LIMIT %(width)s
 _UNEQUAL = """
 WITH differing AS MATERIALIZED (
   SELECT i.id, h.id IS NOT NULL AS is_stored, h.state AS stored, l.state AS listed,
+         CASE WHEN h.watermark > %(ahead)s THEN h.watermark END AS ahead,
          COALESCE(l.state ->> 'customer', h.customer) AS customer,
          COALESCE(h.product, l.state -> 'products' ->> 0) AS product
   FROM unnest(%(ids)s::text[]) AS i (id)
@@ -221,11 +115,13 @@ WITH differing AS MATERIALIZED (
              WHERE run_id = %(run_id)s AND object_type = %(kind)s AND object_id = ANY(%(ids)s)) AS l
     ON l.object_id = i.id
   WHERE CASE WHEN h.id IS NULL THEN (l.state ->> 'created')::bigint < %(cut)s AND {ours}
+             WHEN h.watermark > %(ahead)s THEN l.object_id IS NOT NULL OR h.stays
              WHEN COALESCE(h.watermark, 0) >= %(cut)s THEN false
              WHEN l.object_id IS NULL THEN h.stays
-             ELSE NOT h.state @> (l.state -> 'fact') OR (%(kind)s <> 'customer' AND h.state <> l.state -> 'fact') END
+             WHEN %(kind)s = 'customer' THEN NOT h.state @> (l.state -> 'fact')
+             ELSE h.state <> l.state -> 'fact' END
 )
-SELECT d.id, d.stored, d.listed, COALESCE(c.user_id, d.listed -> 'fact' ->> 'user_id') AS user_id,
+SELECT d.id, d.stored, d.listed, d.ahead, COALESCE(c.user_id, d.listed -> 'fact' ->> 'user_id') AS user_id,
        COALESCE(p.project_id, d.listed ->> 'project') AS project_id,
        (SELECT o.id FROM customers AS u JOIN stripe_customers AS o ON o.customer_id = u.id AND o.deleted_at IS NULL
         WHERE %(kind)s = 'customer' AND NOT d.is_stored AND u.namespace = d.listed -> 'fact' ->> 'namespace'
@@ -256,15 +152,21 @@ WHERE d.kind = 'orphan' AND d.object_type = %s AND d.object_id = ANY(%s) AND d.s
 
 def stage(connection: Connection, run_id: str, kind: str, rows: Iterable[Staged]) -> None:
     """Keep a page until it is compared; the same page again changes nothing."""
-    by_id = {row.id: row for row in rows}
-    if not by_id:
-        return
-    members = {
-        "ids": list(by_id),
-        "states": [Jsonb(row.state) for row in by_id.values()],
-        "ats": [row.at for row in by_id.values()],
-    }
-    connection.execute(_STAGE, {"run_id": run_id, "kind": kind, **members})
+    by_id = {row.id: {"id": row.id, "state": row.state, "at": row.at} for row in rows}
+    if by_id:
+        # One JSON text: psycopg quotes each element of an array of them anew, which costs more than all the rest.
+        connection.execute(_STAGE, {"run_id": run_id, "kind": kind, "rows": Jsonb([*by_id.values()])})
+
+
+def stage_charges(connection: Connection, run_id: str) -> None:
+    """What the staged refunds and disputes tell of their charges, as far as it is all there is to say of them."""
+    connection.execute(_STAGE_CHARGES, {"run_id": run_id})
+
+
+def payers(connection: Connection, run_id: str, *, after: str, width: int) -> list[str]:
+    """Of the staged subscriptions those whose last payment matters, in order from behind `after`."""
+    asked = {"run_id": run_id, "after": after, "width": width}
+    return [row[0] for row in connection.execute(_PAYERS, asked).fetchall()]
 
 
 def staged_state(connection: Connection, run_id: str, kind: str, object_id: str) -> dict[str, Any] | None:
@@ -274,7 +176,8 @@ def staged_state(connection: Connection, run_id: str, kind: str, object_id: str)
 
 def listing_is_ours(connection: Connection, run_id: str) -> bool:
     """Whether the run's lists show anything that the store knows: else they may be another account's."""
-    return connection.execute(_ANCHORED, (run_id,)).fetchone() is not None
+    row = connection.execute(_ANCHORED, {"run_id": run_id}).fetchone()
+    return bool(row and row[0])
 
 
 def next_ids(
@@ -282,25 +185,34 @@ def next_ids(
 ) -> list[str]:
     """The ids after `after` that either side has, in order. `since`: of kinds that are listed from then on only."""
     asked = {"run_id": run_id, "kind": kind, "since": since, "after": after, "width": width}
-    statement = _IDS.replace("{keys}", _MIRRORS[kind].keys)
+    statement = _IDS.replace("{keys}", MIRRORS[kind].keys)
     return [row[0] for row in connection.execute(statement.encode(), asked).fetchall()]
 
 
 def unequal(
-    connection: Connection, run_id: str, kind: str, ids: list[str], *, cut: int, project_id: str | None
+    connection: Connection, run_id: str, kind: str, ids: list[str], *, cut: int, ahead: int, project_id: str | None
 ) -> list[Unequal]:
-    """Those on which the two sides differ. What was written or made at Stripe's second `cut` or later is left out."""
-    mirror = _MIRRORS[kind]
+    """Those on which the two sides differ. What was written or made at Stripe's second `cut` or later is left out, but
+    not what says to be of a second behind `ahead`.
+    """
+    mirror = MIRRORS[kind]
     statement = _UNEQUAL.replace("{rows}", mirror.rows).replace("{ours}", f"({mirror.ours})")
-    asked = {"run_id": run_id, "kind": kind, "ids": ids, "cut": cut, "project_id": project_id}
+    asked = {"run_id": run_id, "kind": kind, "ids": ids, "cut": cut, "ahead": ahead, "project_id": project_id}
     with connection.cursor(row_factory=class_row(Unequal)) as cursor:
         return cursor.execute(statement.encode(), asked).fetchall()
 
 
-def stored_state(connection: Connection, kind: str, object_id: str) -> dict[str, Any] | None:
-    """What the store says of an object now."""
-    statement = "SELECT state FROM ({rows}) AS h".replace("{rows}", _MIRRORS[kind].rows)
-    row = connection.execute(statement.encode(), {"ids": [object_id]}).fetchone()
+def stored_state(connection: Connection, run_id: str, kind: str, object_id: str) -> dict[str, Any] | None:
+    """What the store says of an object now, as the run compares it."""
+    statement = "SELECT state FROM ({rows}) AS h".replace("{rows}", MIRRORS[kind].rows)
+    row = connection.execute(statement.encode(), {"ids": [object_id], "run_id": run_id}).fetchone()
+    return row[0] if row else None
+
+
+def watermark_of(connection: Connection, kind: str, object_id: str) -> int | None:
+    """Stripe's second that the row says to be of; None: its kind has none, or there is no row."""
+    statement = "SELECT watermark FROM ({rows}) AS h".replace("{rows}", MIRRORS[kind].rows)
+    row = connection.execute(statement.encode(), {"ids": [object_id], "run_id": None}).fetchone()
     return row[0] if row else None
 
 

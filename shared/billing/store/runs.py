@@ -119,7 +119,7 @@ def take_lease(connection: Connection, holder: str, lease: timedelta) -> Run | N
 
 
 def hold(connection: Connection, run: Run) -> None:
-    """The first statement of every transaction of a run: nobody takes the run over until it is committed.
+    """The first statement of every transaction of a run, if not `keep_progress`: nobody takes it over until the commit.
 
     Raises Transient (`run_taken_over`) where somebody did, or where the run was canceled.
     """

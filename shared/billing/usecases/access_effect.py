@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from billing.domain.entitlements import decide
 from billing.domain.snapshot import Snapshot
@@ -27,10 +28,15 @@ class AccessEffect:
 
 def effect_on_access(connection: Connection, customer_ids: Iterable[int], now: datetime) -> AccessEffect:
     """Of the changes this transaction recorded so far, evaluated at `now`."""
+    return effect_since(connection, held_before(connection, customer_ids), now)
+
+
+def effect_since(connection: Connection, held_then: Mapping[int, list[dict[str, Any]]], now: datetime) -> AccessEffect:
+    """What is different from what those customers held then ({id: holdings}), evaluated at `now`."""
     before: Access = {}
     after: Access = {}
     takes = False
-    for customer_id, held in held_before(connection, customer_ids).items():
+    for customer_id, held in held_then.items():
         earlier = snapshots_as_held(connection, customer_id, held)
         later = snapshots_of_customer(connection, customer_id)
         for old, new in zip(_ordered(earlier), _ordered(later), strict=True):
@@ -41,6 +47,29 @@ def effect_on_access(connection: Connection, customer_ids: Iterable[int], now: d
             after.setdefault(new.project_id, {})[new.user_id] = {k: v for k, v in has.items() if had.get(k) != v}
             takes = takes or bool(had.keys() - has.keys())
     return AccessEffect(before, after, takes)
+
+
+def losers_since(
+    connection: Connection,
+    customer_ids: Iterable[int],
+    held_then: Callable[[Iterable[int]], Mapping[int, list[dict[str, Any]]]],
+    now: datetime,
+) -> dict[int, set[str]]:
+    """Who loses by this transaction what they had before it and had `then` too, each with the features."""
+    lost: dict[int, set[str]] = {}
+    for customer_id, held in held_before(connection, customer_ids).items():
+        gone = _features(snapshots_as_held(connection, customer_id, held), now)
+        gone -= _features(snapshots_of_customer(connection, customer_id), now)
+        if gone:
+            then = held_then((customer_id,)).get(customer_id, [])
+            gone &= _features(snapshots_as_held(connection, customer_id, then), now)
+        if gone:
+            lost[customer_id] = {f"{project_id}/{feature}" for project_id, feature in gone}
+    return lost
+
+
+def _features(snapshots: Iterable[Snapshot], now: datetime) -> set[tuple[str, str]]:
+    return {(one.project_id, feature) for one in snapshots for feature in _allowed(one, now)}
 
 
 def _allowed(snapshot: Snapshot, now: datetime) -> dict[str, object]:

@@ -60,7 +60,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an event. `repeated`: it had been settled before; it was published again all the same."""
+    """What became of an event. `repeated`: it had been settled before; it was published again all the same.
+
+    `created`: in Stripe's clock, if this settled it.
+    """
 
     event_id: str
     event_type: str
@@ -68,6 +71,7 @@ class Outcome:
     reason: str | None = None
     repeated: bool = False
     unknown_status: str | None = None
+    created: int | None = None
 
 
 def apply_event(worker: Worker, body: bytes) -> Outcome:
@@ -202,7 +206,14 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
         before = settled[0]
         outcome = Outcome(event.id, event.type, before.status, before.reason, repeated=True)
         return outcome, tuple(before.customer_ids)
-    outcome = Outcome(event.id, event.type, effect.status, effect.reason, unknown_status=effect.unknown_status)
+    outcome = Outcome(
+        event.id,
+        event.type,
+        effect.status,
+        effect.reason,
+        unknown_status=effect.unknown_status,
+        created=event.created,
+    )
     return outcome, effect.customer_ids
 
 

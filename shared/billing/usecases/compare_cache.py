@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ from billing.store import published
 from billing.store.connection import Connection, transaction
 from billing.store.keys import find_keys
 from billing.store.snapshots import snapshot_of
-from billing.usecases.passes import Batch, Drift, Json, Means, nothing
+from billing.usecases.passes import Batch, Batches, Drift, Json, Means, nothing
 from billing.usecases.refill_snapshot import record_of
 
 PAGE = 100
@@ -60,7 +60,7 @@ class Finding:
         return str(self.item["pk"]["S"])
 
 
-def compare_cache(means: Means, position: Json) -> Iterator[Batch]:
+def compare_cache(means: Means, position: Json) -> Batches:
     """From `position` ({} at the beginning) to the end of the table. Raises Transient, having told all before."""
     client, after, done = patient(means), position.get("after"), False
     while not done:

@@ -7,19 +7,24 @@ does not grow with either. What a list does not show is asked for by its id befo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
+from billing.domain.facts import InvoiceFact
 from billing.errors import Permanent
 from billing.payments import objects
 from billing.payments.client import StripeClient
-from billing.payments.mirrored import COLLECTIONS, DATED, Mirrored, list_mirrored, state_of
-from billing.payments.objects import Fetched, Gone
+from billing.payments.mirrored import COLLECTIONS, DATED, Mirrored, ask_page, read_mirrored, state_of
+from billing.payments.objects import Fetched, Gone, Page
 from billing.store import mirrors
 from billing.store.connection import Connection, transaction
 from billing.store.mirrors import Staged, Unequal
-from billing.usecases.passes import Batch, Drift, Json, Means, nothing
+from billing.usecases.last_payments import KIND as INVOICE
+from billing.usecases.last_payments import last_payments
+from billing.usecases.passes import Batch, Batches, Drift, Json, Means, nothing
 
 WIDTH = 500
 """Ids a slice has at most."""
@@ -33,8 +38,22 @@ FOREIGN = "listing_shows_nothing_known"
 _SLOW = {"dispute": 4}
 """So many times as far back: a dispute goes on for months."""
 
-_KINDS = tuple(COLLECTIONS)
-FETCHES: Mapping[str, Callable[[StripeClient, str], Fetched[Any] | Gone]] = {
+AHEAD = "watermark_ahead"
+"""Why an object is repaired that may say the same: its row says to be newer than Stripe's own clock, so that no event
+would ever change it.
+"""
+
+SKEW = 300
+"""Seconds that a row may be ahead of Stripe's clock: as far apart as clocks here may be, for signatures too."""
+
+CHARGE = "charge"
+"""Of charges there is no list: the refunds' and disputes' show them."""
+
+PAYMENT = "payment"
+"""Of some paid invoices: asked for one by one, staged beside the open ones, compared with them at last."""
+
+_KINDS = (*takewhile(lambda kind: kind != "checkout.session", COLLECTIONS), CHARGE, "checkout.session", PAYMENT)
+_FETCHES: Mapping[str, Callable[[StripeClient, str], Fetched[Any] | Gone]] = {
     "customer": objects.fetch_customer,
     "product": objects.fetch_product,
     "price": objects.fetch_price,
@@ -42,8 +61,11 @@ FETCHES: Mapping[str, Callable[[StripeClient, str], Fetched[Any] | Gone]] = {
     "invoice": objects.fetch_invoice,
     "refund": objects.fetch_refund,
     "dispute": objects.fetch_dispute,
+    CHARGE: objects.fetch_paid_charge,
     "checkout.session": objects.fetch_checkout,
 }
+_QUESTIONS = {CHARGE: 3}
+"""To Stripe, where it is more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +86,88 @@ class _Place:
         return _Place(rest[0]) if rest else None
 
 
-def compare_listing(means: Means, position: Json) -> Iterator[Batch]:
+def compare_listing(means: Means, position: Json) -> Batches:
     """Raises Transient, Permanent (`stripe_refused`)."""
     place: _Place | None = _Place(**position) if position else _Place()
-    while place is not None:
-        step = _compare if place.listed else _list
-        batch, place = step(means, place)
-        yield batch
+    # Left however the pass ends, and not before the question on its way is answered: no thread outlives a slice.
+    with ThreadPoolExecutor(1, "listing") as ahead:
+        while place is not None:
+            if not place.listed:
+                yield from _stage(means, place, ahead)
+                place = _Place(place.kind, listed=True)
+            if place.kind == INVOICE:
+                place = place.beyond()
+                continue
+            batch, place = _compare(means, place)
+            yield batch
 
 
-def _list(means: Means, place: _Place) -> tuple[Batch, _Place]:
+def _stage(means: Means, place: _Place, ahead: Executor) -> Iterator[Batch]:
+    if place.kind == CHARGE:
+        yield _charges(means, place)
+    elif place.kind == PAYMENT:
+        for batch, last in last_payments(means, place.after or ""):
+            yield replace(batch, position=replace(place, after=last).position)
+    else:
+        yield from _list(means, place, ahead)
+
+
+def _list(means: Means, place: _Place, ahead: Executor) -> Iterator[Batch]:
+    """Page after page: while one is read and stored, the next is on its way."""
+    asked: Future[Page] | None = _ask(means, place, ahead)
+    while asked is not None:
+        found = asked.result()
+        place = replace(place, after=found.last) if found.last is not None else _Place(place.kind, listed=True)
+        asked = None if place.listed else _ask(means, place, ahead)
+        yield _listed(means, place, found)
+
+
+def _charges(means: Means, place: _Place) -> Batch:
+    def stage(connection: Connection) -> None:
+        mirrors.stage_charges(connection, means.run_id)
+
+    return Batch(replace(place, listed=True).position, 0, b"", stage, (), done=False)
+
+
+def _ask(means: Means, place: _Place, ahead: Executor) -> Future[Page]:
     means.spend()
     since = _since(means, place.kind)
     seconds = None if since is None else int(since.timestamp())
-    found = list_mirrored(means.worker.stripe, place.kind, since=seconds, after=place.after)
-    rows = [Staged(row.id, found.at, {**row.state, "created": row.created}) for row in found.rows if row.state]
+    return ahead.submit(ask_page, means.worker.stripe, place.kind, since=seconds, after=place.after)
+
+
+def _listed(means: Means, onward: _Place, found: Page) -> Batch:
+    """A page to be staged; `onward`: where it goes on behind it."""
+    page = read_mirrored(means.worker.stripe, onward.kind, found)
+    rows = [Staged(row.id, page.at, {**row.state, "created": row.created}) for row in page.rows if row.state]
 
     def stage(connection: Connection) -> None:
-        mirrors.stage(connection, means.run_id, place.kind, rows)
+        mirrors.stage(connection, means.run_id, onward.kind, rows)
 
-    onward = replace(place, after=found.last) if found.last is not None else _Place(place.kind, listed=True)
-    return Batch(onward.position, len(found.rows), found.digest, stage, (), done=False), onward
+    return Batch(onward.position, len(page.rows), page.digest, stage, (), done=False)
 
 
 def _compare(means: Means, place: _Place) -> tuple[Batch, _Place | None]:
-    after = place.after or ""
-    since = _since(means, place.kind)
+    after, kind = place.after or "", INVOICE if place.kind == PAYMENT else place.kind
+    since, ahead = _since(means, kind), int(means.worker.now().timestamp()) + SKEW
     with transaction(means.worker.database_url) as connection:
-        ids = mirrors.next_ids(connection, means.run_id, place.kind, since=since, after=after, width=WIDTH)
+        ids = mirrors.next_ids(connection, means.run_id, kind, since=since, after=after, width=WIDTH)
         differing = mirrors.unequal(
             connection,
             means.run_id,
-            place.kind,
+            kind,
             ids,
             cut=int(means.cut.timestamp()),
+            ahead=ahead,
             project_id=means.project_id,
         )
         orphans = [one.id for one in differing if one.linked is not None]
-        known = mirrors.told_orphans(connection, place.kind, orphans, means.run_id) if orphans else set()
-        believed = mirrors.listing_is_ours(connection, means.run_id)
+        known = mirrors.told_orphans(connection, kind, orphans, means.run_id) if orphans else set()
+        absent = any(one.listed is None for one in differing)
+        believed = absent and mirrors.listing_is_ours(connection, means.run_id)
     chosen, last = _bounded(differing)
     news = (one for one in chosen if one.id not in known)
-    drifts = tuple(filter(None, (_drift(means, place.kind, one, believed=believed) for one in news)))
+    drifts = tuple(filter(None, (_drift(means, kind, one, believed=believed) for one in news)))
     onward = _onward(place, ids, last)
     position = place.position if onward is None else onward.position
     return Batch(position, 0, b"", nothing, drifts, done=onward is None), onward
@@ -113,10 +175,10 @@ def _compare(means: Means, place: _Place) -> tuple[Batch, _Place | None]:
 
 def _bounded(differing: list[Unequal]) -> tuple[list[Unequal], str | None]:
     """As many as are worth one slice, and the id where it ends if that is not all."""
-    absent = [place for place, one in enumerate(differing) if one.listed is None]
-    if len(absent) <= MOST_CONFIRMED:
+    asked_for = [place for place, one in enumerate(differing) if one.listed is None or one.ahead is not None]
+    if len(asked_for) <= MOST_CONFIRMED:
         return differing, None
-    chosen = differing[: absent[MOST_CONFIRMED - 1] + 1]
+    chosen = differing[: asked_for[MOST_CONFIRMED - 1] + 1]
     return chosen, chosen[-1].id
 
 
@@ -127,13 +189,15 @@ def _onward(place: _Place, ids: list[str], last: str | None) -> _Place | None:
 
 
 def _since(means: Means, kind: str) -> datetime | None:
-    if means.look_back is None or kind not in DATED:
+    if means.look_back is None or kind not in DATED | {CHARGE}:
         return None
     return means.cut - means.look_back * _SLOW.get(kind, 1)
 
 
 def _drift(means: Means, kind: str, one: Unequal, *, believed: bool) -> Drift | None:
     about = (one.user_id, one.project_id)
+    if one.ahead is not None and one.listed is not None:
+        return _ahead(means, kind, one, one.ahead)
     if one.listed is None:
         return _absent(means, kind, one, believed=believed)
     stated = one.listed["fact"]
@@ -144,13 +208,22 @@ def _drift(means: Means, kind: str, one: Unequal, *, believed: bool) -> Drift | 
     return Drift("missing_local", kind, one.id, {}, stated, *about)
 
 
+def _ahead(means: Means, kind: str, one: Unequal, watermark: int) -> Drift | None:
+    """Stripe's clock decides: its answer is later than whatever the row can have been told."""
+    answer = fetch(means, kind, one.id)
+    if watermark <= answer.at + SKEW:
+        return None
+    stored = {**(one.stored or {}), "watermark": watermark}
+    stated = {**stated_by(answer), "watermark": answer.at}
+    return Drift("field_mismatch", kind, one.id, stored, stated, one.user_id, one.project_id, AHEAD)
+
+
 def _absent(means: Means, kind: str, one: Unequal, *, believed: bool) -> Drift | None:
     """Absence is not deletion: the object itself is asked for."""
     about = (one.user_id, one.project_id)
     stored = one.stored or {}
-    means.spend()
     try:
-        answer = FETCHES[kind](means.worker.stripe, one.id)
+        answer = fetch(means, kind, one.id)
         stated = None if is_gone(answer) else stated_by(answer)
     except Permanent as fault:
         return Drift("field_mismatch", kind, one.id, stored, {}, *about, reason=fault.code)
@@ -159,10 +232,21 @@ def _absent(means: Means, kind: str, one: Unequal, *, believed: bool) -> Drift |
     return None if stated == stored else Drift("field_mismatch", kind, one.id, stored, stated, *about)
 
 
+def fetch(means: Means, kind: str, object_id: str) -> Fetched[Any] | Gone:
+    """The object as it is now, paid for. Raises Transient, Permanent."""
+    for _ in range(_QUESTIONS.get(kind, 1)):
+        means.spend()
+    return _FETCHES[kind](means.worker.stripe, object_id)
+
+
 def is_gone(answer: Fetched[Any] | Gone) -> bool:
     """Of a deleted customer, product or price Stripe keeps a stub."""
     return isinstance(answer, Gone) or getattr(answer.fact, "deleted", False) is True
 
 
 def stated_by(answer: Fetched[Mirrored] | Gone) -> dict[str, Any]:
-    return {} if isinstance(answer, Gone) else dict(state_of(answer.fact)["fact"])
+    if isinstance(answer, Gone):
+        return {}
+    stated = dict(state_of(answer.fact)["fact"])
+    # only what a list shows is held against the day on which a payment failed
+    return stated | {"failed_at": None} if isinstance(answer.fact, InvoiceFact) else stated

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from billing.payments.members import Members
 from billing.payments.objects import Page, page
 from billing.store import inbox, mirrors
 from billing.store.connection import Connection, transaction
-from billing.usecases.passes import Batch, Drift, Json, Means, nothing
+from billing.usecases.passes import Batch, Batches, Drift, Json, Means, nothing
 
 KIND = "event"
 
@@ -35,7 +35,7 @@ class _Told:
     raw: dict[str, Any]
 
 
-def find_missed_events(means: Means, position: Json) -> Iterator[Batch]:
+def find_missed_events(means: Means, position: Json) -> Batches:
     """A batch a page, newest first: the cursor is an id, so events that come meanwhile shift nothing.
 
     Those of the run's own time (`cut` or later) are on their way here and left alone. Raises Transient, Permanent.

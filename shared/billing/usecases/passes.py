@@ -7,7 +7,7 @@ begun again from its last position: nothing is staged or found twice to any effe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -74,6 +74,10 @@ class Batch:
     stage: Callable[[Connection], None]
     drifts: tuple[Drift, ...]
     done: bool
+
+
+Batches = Generator[Batch, None, None]
+"""What a pass finds, batch by batch. Whoever asks for them closes it, for it may hold threads and connections."""
 
 
 @dataclass(frozen=True, slots=True)

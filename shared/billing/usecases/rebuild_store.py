@@ -4,6 +4,9 @@ Slice by slice, each going on where the last one ended, however it ended. It add
 own code and one transaction an object, and changes no row that is there: those are the events' and the
 reconciliation's. What Stripe does not have comes from elsewhere: projects and keys first, features and benefits by the
 catalog, grants and the audit from the backup (docs/disaster-recovery.md).
+
+A store that knows of sales has something to lose by what it lacks, a refund say: there a rebuild gives first, and takes
+as a run does, behind the same gate (ADR 33).
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from billing.usecases.apply_fact import apply_fact
 from billing.usecases.observation import Effect, Fetches, Known, Need, Observation
 from billing.usecases.operator import Operator
 from billing.usecases.publish_outbox import publish_customers
+from billing.usecases.rebuild_gate import HELD_BACK, TAKES, Gate, HeldBack, gate_of, round_over
 
 NEEDED_SECONDS = 9.0
 """Left to a slice below which it begins no further object: a call to Stripe may take eight."""
@@ -48,8 +52,12 @@ _CUSTOMERS = frozenset({"subscriptions", "invoices", "checkouts"})
 
 @dataclass(slots=True)
 class _Tally:
-    """What became of a page's objects so far. `after` is the last one done."""
+    """What became of a page's objects so far. `after` is the last one done.
 
+    The lists are gone through again where it takes: what does not take is counted but the first time.
+    """
+
+    gate: Gate
     stage: Stage
     after: str | None
     counts: dict[str, dict[str, int]]
@@ -58,13 +66,14 @@ class _Tally:
     broken: list[Exception] = field(default_factory=list)
 
     def count(self, row: Row, what: str) -> None:
-        of_stage = self.counts.setdefault(self.stage, {})
-        of_stage[what] = of_stage.get(what, 0) + 1
-        self.after = row.id
+        took, self.gate.took, self.after = self.gate.took, False, row.id
+        if self.gate.at.step == "give" or what == HELD_BACK or took:
+            of_stage = self.counts.setdefault(self.stage, {})
+            of_stage[what] = of_stage.get(what, 0) + 1
 
     def leave_out(self, row: Row, code: str, detail: str) -> None:
-        self.count(row, "left_out")
-        if len(self.left_out) < MOST_NAMED:
+        self.count(row, HELD_BACK if code == TAKES else "left_out")
+        if len(self.left_out) < MOST_NAMED and (code == TAKES or self.gate.at.step == "give"):
             self.left_out.append({"stage": self.stage, "id": row.id, "code": code, "detail": detail})
 
 
@@ -76,23 +85,27 @@ class Slice:
     broken: tuple[Exception, ...] = ()
 
 
-def begin(worker: Worker, by: Operator, *, into_nonempty: bool) -> Rebuild:
-    """The open rebuild, or a new one. Raises Refused (`store_not_empty`) where the store knows of sales already, unless
-    `into_nonempty`.
+def begin(worker: Worker, by: Operator, *, into_nonempty: bool, max_revocations: int | None = None) -> Rebuild:
+    """The rebuild at work, or a new one, which may take from so many customers unasked (None: as a run may).
+
+    Raises Refused (`store_not_empty`) where the store knows of sales already, unless `into_nonempty`.
     """
     now = worker.now()
     with transaction(worker.database_url) as connection:
-        known = rebuilds.open_rebuild(connection)
+        known = rebuilds.rebuild_at_work(connection)
         if known is not None:
             return known
-        if rebuilds.anything_sold(connection) and not into_nonempty:
+        sold = rebuilds.anything_sold(connection)
+        if sold and not into_nonempty:
             before = rebuilds.latest_rebuild(connection)
             ended = f" Rebuild {before.id} ended at {rfc3339(before.changed_at)}." if before else ""
             raise Refused("store_not_empty", f"The store knows of sales already.{ended}")
         rebuild_id = f"rebuild_{secrets.token_hex(8)}"
-        if rebuilds.begin_rebuild(connection, rebuild_id, STAGES[0], by.name, now):
+        if rebuilds.begin_rebuild(
+            connection, rebuild_id, STAGES[0], by.name, now, gated=sold, max_revocations=max_revocations
+        ):
             audit.append(connection, by.act("rebuild.start", rebuild_id, project_id=None), now)
-        begun = rebuilds.open_rebuild(connection)
+        begun = rebuilds.rebuild_at_work(connection)
     if begun is None:
         raise Transient("raced", "another rebuild ended this moment: try again")
     return begun
@@ -106,7 +119,8 @@ def rebuild_slice(worker: Worker, at: Rebuild, by: Operator, left: Callable[[], 
     begun, broken = at, list[Exception]()
     while at.status == "open" and left() >= NEEDED_SECONDS:
         counts = {name: dict(of_stage) for name, of_stage in at.counts.items()}
-        tally = _Tally(cast("Stage", at.stage), at.after, counts, list(at.left_out), broken=broken)
+        gate = gate_of(worker, at)
+        tally = _Tally(gate, cast("Stage", at.stage), at.after, counts, list(at.left_out), broken=broken)
         try:
             page = _page(worker, tally.stage, at.after)
             whole = _take_page(worker, f"run:{at.id}", page, tally, left)
@@ -135,17 +149,16 @@ def _save(worker: Worker, at: Rebuild, tally: _Tally, by: Operator, *, more: boo
     """The rebuild with what the tally has, published before it is on record; the next stage where there is no more."""
     publish_customers(worker.publisher, sorted(tally.customer_ids), worker.now())
     now, place = worker.now(), STAGES.index(tally.stage)
-    done = not more and place + 1 == len(STAGES)
-    further = replace(
-        at,
-        stage=at.stage if more or done else STAGES[place + 1],
-        after=tally.after if more else None,
-        counts=tally.counts,
-        left_out=tally.left_out,
-        status="done" if done else "open",
-    )
+    told = replace(at, counts=tally.counts, left_out=tally.left_out, losers=sorted(tally.gate.losers))
+    if more:
+        further = replace(told, after=tally.after)
+    elif place + 1 < len(STAGES):
+        further = replace(told, stage=STAGES[place + 1], after=None)
+    else:
+        further = round_over(worker, told)
     if further == at:
         return at
+    done = further.status == "done"
     with transaction(worker.database_url) as connection:
         if rebuilds.advance_rebuild(connection, at, further, now) and done:
             act = by.act("rebuild.done", at.id, project_id=None, after={"counts": further.counts})
@@ -178,9 +191,15 @@ def _take(worker: Worker, evidence: str, row: Row, tally: _Tally) -> None:
         if fact is None:
             tally.count(row, "passed_over")
             return
-        effect = _map(worker, row, fact) if isinstance(fact, ProductFact) else _apply(worker, evidence, row, fact)
+        if isinstance(fact, ProductFact):
+            effect = _map(worker, row, fact)
+        else:
+            effect = _apply(worker, evidence, row, fact, tally.gate)
     except Transient:
         raise
+    except HeldBack as fault:
+        tally.leave_out(row, TAKES, f"{fault}: approve the rebuild, or cancel it")
+        return
     except Permanent as fault:
         if fault.code == "unknown_customer":
             tally.count(row, "foreign")
@@ -212,7 +231,7 @@ def _map(worker: Worker, row: Row, fact: ProductFact) -> Effect:
     return Effect("applied")
 
 
-def _apply(worker: Worker, evidence: str, row: Row, fact: EventFact) -> Effect:
+def _apply(worker: Worker, evidence: str, row: Row, fact: EventFact, gate: Gate) -> Effect:
     """As an event would. The row counts as fetched when the store had none: if it has one by now, Stripe is asked."""
     seen = Observation(fact, row.at, evidence, "run", trusted=False)
 
@@ -220,7 +239,9 @@ def _apply(worker: Worker, evidence: str, row: Row, fact: EventFact) -> Effect:
         with transaction(worker.database_url) as connection:
             if _strange(connection, fact):
                 return Effect("ignored")
-            return apply_fact(connection, seen, fetched, worker.now())
+            effect = apply_fact(connection, seen, fetched, worker.now())
+            gate.admit(connection, worker, effect)
+            return effect
 
     return with_fetches(worker.stripe, _told(fact, row.at), attempt, lambda: spend_fetch(worker))
 

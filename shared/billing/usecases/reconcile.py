@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
-from billing.domain.drift import PassName, Progress, default_limit, may_take, pass_after
+from billing.domain.drift import RETENTION, PassName, Progress, default_limit, may_take, pass_after
 from billing.errors import Transient
 from billing.store import drifts, runs
 from billing.store.connection import transaction
@@ -45,7 +45,7 @@ Ended = Literal["idle", "more", "waiting", "done", "failed", "interrupted", "tak
 @dataclass(frozen=True, slots=True)
 class Driver:
     """Who works on runs, and with what. `left`: seconds that remain to this slice. `tell`: what broke a drift's repair,
-    with the drift's number, for the log.
+    with the drift's number, for the log. `retention`: how long runs are kept.
     """
 
     worker: Worker
@@ -57,6 +57,7 @@ class Driver:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     lease: timedelta = LEASE
+    retention: timedelta = RETENTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,18 @@ def _finish(driver: Driver, run: Run) -> Slice:
         with transaction(driver.worker.database_url) as connection:
             runs.hold(connection, run)
             more = drifts.clear_staging(connection, run.id, own=True)
+    if run.cause == "schedule":
+        _prune(driver, run)
     return _settle(driver, run, "done")
+
+
+def _prune(driver: Driver, run: Run) -> None:
+    """The day's run deletes runs of long ago, as far as its slice has time: what is left, the next day's does."""
+    more = True
+    while more and driver.left() > 0:
+        with transaction(driver.worker.database_url) as connection:
+            runs.hold(connection, run)
+            more = drifts.prune(connection, run.started_at - driver.retention)
 
 
 def _settle(driver: Driver, run: Run, status: Literal["done", "waiting", "failed"], error: str | None = None) -> Slice:

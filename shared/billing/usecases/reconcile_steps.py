@@ -7,7 +7,8 @@ and that one is held back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -18,7 +19,7 @@ from billing.store import drifts, runs
 from billing.store.connection import Connection, transaction
 from billing.store.drifts import DriftRow
 from billing.store.runs import Run
-from billing.usecases.passes import Batch, Drift, Json, Means, Mended
+from billing.usecases.passes import Batch, Batches, Drift, Json, Means, Mended
 from billing.usecases.publish_outbox import publish_customers
 
 AT_ONCE = 100
@@ -37,7 +38,7 @@ class Pass:
     `gated` False: what it repairs may always be repaired, so it needs no trial.
     """
 
-    find: Callable[[Means, Json], Iterator[Batch]]
+    find: Callable[[Means, Json], Batches]
     repair: Callable[[Means, Drift, Guard, bool], Mended]
     gated: bool = True
 
@@ -65,10 +66,11 @@ class Job:
 def find(job: Job, progress: Progress) -> Progress:
     """Ask the pass batch by batch: what it found and staged and where it goes on are one transaction."""
     progress = _begin(job, progress)
-    for batch in job.passed.find(job.means, progress.position):
-        progress = _store(job, progress, batch)
-        if batch.done or job.left() <= 0:
-            return progress
+    with closing(job.passed.find(job.means, progress.position)) as batches:
+        for batch in batches:
+            progress = _store(job, progress, batch)
+            if batch.done or job.left() <= 0:
+                return progress
     return _keep(job, progress.to_step("try"))
 
 
@@ -105,10 +107,10 @@ def _store(job: Job, progress: Progress, batch: Batch) -> Progress:
         then = then.to_step("try")
     listing_hash = bytes.fromhex(digest) if job.doing == "listing" else None
     with transaction(job.database_url) as connection:
-        runs.hold(connection, job.run)
+        # First, for it holds the run as well as `hold`: the most frequent transaction does without that.
+        runs.keep_progress(connection, job.run, then, job.lease, listed=batch.listed, listing_hash=listing_hash)
         batch.stage(connection)
         drifts.insert_drifts(connection, rows)
-        runs.keep_progress(connection, job.run, then, job.lease, listed=batch.listed, listing_hash=listing_hash)
     return then
 
 
@@ -161,26 +163,30 @@ def _tried(job: Job, progress: Progress, row: DriftRow) -> tuple[bool, Mended]:
     """Whether it is settled by that, and what came of it."""
     if progress.stuck >= MOST_STUCK:
         return True, _given_up(job)
+    trial = None
     if job.passed.gated or job.run.dry_run:
         trial = _mend(job, row, commit=False)
         if trial.status != "repaired":
             return True, trial
         if trial.takes or job.run.dry_run:
             return False, trial
-    return True, _mend(job, row, commit=True)
+    return True, _mend(job, row, commit=True, trial=trial)
 
 
 def _given_up(job: Job) -> Mended:
     return Mended("failed", f"{job.run.error or 'transient'}: it kept failing; the next run finds it again")
 
 
-def _mend(job: Job, row: DriftRow, *, commit: bool) -> Mended:
-    """One repair, published; or its trial. Raises Transient; whatever else it raises concerns this drift alone."""
+def _mend(job: Job, row: DriftRow, *, commit: bool, trial: Mended | None = None) -> Mended:
+    """One repair, published; or its trial. `trial`: what that came to, if the row does not tell it.
+
+    Raises Transient; whatever else it raises concerns this drift alone.
+    """
     now = job.means.worker.now()
 
     def guard(connection: Connection) -> None:
         runs.hold(connection, job.run)
-        if commit and not drifts.claim_drift(connection, job.run.id, row.n, now):
+        if commit and not _claim(connection, job, row, trial, now):
             raise runs.taken_over(job.run)
 
     drift = Drift(
@@ -198,6 +204,19 @@ def _mend(job: Job, row: DriftRow, *, commit: bool) -> Mended:
     if commit:
         publish_customers(job.means.worker.publisher, mended.customer_ids, now)
     return mended
+
+
+def _claim(connection: Connection, job: Job, row: DriftRow, trial: Mended | None, now: datetime) -> bool:
+    """A pass that is not gated takes from nobody."""
+    return drifts.claim_drift(
+        connection,
+        job.run.id,
+        row.n,
+        takes=trial.takes if trial is not None else None if job.passed.gated else False,
+        effect=None if trial is None else _effect(trial),
+        customer_ids=None if trial is None else trial.customer_ids,
+        now=now,
+    )
 
 
 def _settle(job: Job, progress: Progress, row: DriftRow, became: tuple[bool, Mended]) -> Progress:

@@ -18,7 +18,7 @@ from billing.store.connection import Connection, transaction
 from billing.store.holdings import held_before
 from billing.usecases.access_effect import AccessEffect, effect_on_access
 from billing.usecases.apply_event import claim_and_apply, claim_event, stated, with_fetches
-from billing.usecases.compare_listing import FOREIGN
+from billing.usecases.compare_listing import AHEAD, FOREIGN
 from billing.usecases.find_missed_events import KIND as EVENT
 from billing.usecases.observation import Effect, Fetches, Observation
 from billing.usecases.operator import Operator
@@ -37,7 +37,7 @@ def repair(means: Means, drift: Drift, guard: Guard, commit: bool) -> Mended:
     """
     if drift.kind == "orphan":
         return Mended("left", "its user has another Stripe customer: move what it holds in Stripe, or delete it there")
-    if drift.reason == FOREIGN:
+    if drift.reason == FOREIGN and not _listing_is_ours(means):
         return Mended("left", f"{FOREIGN}: is the API key that of the account which the store mirrors?")
     try:
         if drift.object_type == EVENT:
@@ -45,6 +45,12 @@ def repair(means: Means, drift: Drift, guard: Guard, commit: bool) -> Mended:
         return _mend_object(means, drift, guard, commit=commit)
     except Permanent as fault:
         return Mended("failed", _words(fault))
+
+
+def _listing_is_ours(means: Means) -> bool:
+    """Asked again: when the first kinds were compared, the lists of the others were still to come."""
+    with transaction(means.worker.database_url) as connection:
+        return mirrors.listing_is_ours(connection, means.run_id)
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -106,9 +112,9 @@ def _mend_object(means: Means, drift: Drift, guard: Guard, *, commit: bool) -> M
     def attempt(fetched: Fetches) -> Effect:
         with transaction(worker.database_url, commit=commit) as connection:
             guard(connection)
-            before = mirrors.stored_state(connection, drift.object_type, drift.object_id)
+            before = _stored(connection, means, drift)
             effect = step(connection, fetched)
-            after = mirrors.stored_state(connection, drift.object_type, drift.object_id)
+            after = _stored(connection, means, drift)
             if before == after and not held_before(connection, effect.customer_ids):
                 done.append(Mended("left", effect.reason or "settled_meanwhile", before, after))
             else:
@@ -117,6 +123,13 @@ def _mend_object(means: Means, drift: Drift, guard: Guard, *, commit: bool) -> M
 
     with_fetches(worker.stripe, known, attempt, means.spend)
     return done[-1]
+
+
+def _stored(connection: Connection, means: Means, drift: Drift) -> dict[str, Any] | None:
+    state = mirrors.stored_state(connection, means.run_id, drift.object_type, drift.object_id)
+    if state is None or drift.reason != AHEAD:
+        return state
+    return {**state, "watermark": mirrors.watermark_of(connection, drift.object_type, drift.object_id)}
 
 
 # --- evidence --------------------------------------------------------------------------------------------------------

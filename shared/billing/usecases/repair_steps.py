@@ -7,9 +7,9 @@ anew. Each step records the change of its owner's holdings, with the run as its 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from billing.domain.facts import (
     CheckoutFact,
@@ -17,6 +17,7 @@ from billing.domain.facts import (
     DisputeFact,
     EventFact,
     InvoiceFact,
+    PaidCharge,
     PriceFact,
     ProductFact,
     RefundFact,
@@ -25,32 +26,32 @@ from billing.domain.facts import (
 from billing.errors import Permanent, Transient
 from billing.payments.mirrored import Mirrored
 from billing.payments.objects import Fetched, Gone
-from billing.store import catalog, charges, corrections, customers, projects
+from billing.store import catalog, charges, corrections, customers, projects, subscriptions
 from billing.store.connection import Connection
 from billing.usecases.apply_fact import apply_fact
-from billing.usecases.compare_listing import FETCHES, is_gone
+from billing.usecases.compare_listing import CHARGE, SKEW, fetch, is_gone
 from billing.usecases.observation import Effect, Fetches, Known, Need, Observation
 from billing.usecases.owner import changed, lock_owner
 from billing.usecases.passes import Drift, Means
 
-_POINTER_SECOND = 2**62
+_POINTER_SECOND = 2**63 - 1
 """Newer than all: what merely points at an object is never the older news, so the object is fetched."""
 
 Attempt = Callable[[Connection, Fetches], Effect]
-FactT = TypeVar("FactT", bound=EventFact)
+FactT = TypeVar("FactT", bound=EventFact | PaidCharge)
 
 
 def step_of(means: Means, drift: Drift) -> tuple[Attempt, dict[Need, Known]]:
     """What is done inside the transaction, and what was asked of Stripe before it."""
     match drift.object_type:
         case "subscription":
-            return _pointed(means, _subscription_pointer(means, drift)), {}
+            apply = _pointed(means, _subscription_pointer(means, drift))
+            return _in_time("subscription", drift.object_id, apply), {}
         case "product" if drift.kind != "missing_local":
             name = str(drift.before.get("name", ""))
             return _product(means, ProductFact(drift.object_id, name, active=False)), {}
         case kind:
-            means.spend()
-            answer: Fetched[Mirrored] | Gone = FETCHES[kind](means.worker.stripe, drift.object_id)
+            answer: Fetched[Mirrored] | Gone = fetch(means, kind, drift.object_id)
             return _STEPS[kind](_Case(means, drift, answer)), _known(kind, drift, answer)
 
 
@@ -87,6 +88,19 @@ def _pointed(means: Means, pointer: EventFact) -> Attempt:
     return lambda connection, fetched: apply_fact(connection, seen, fetched, means.worker.now())
 
 
+def _in_time(kind: Literal["subscription", "product"], object_id: str, apply: Attempt) -> Attempt:
+    """A row that says to be newer than Stripe's answer, though it was there before, is set back to the answer first."""
+    need = Need(kind, object_id)
+
+    def attempt(connection: Connection, fetched: Fetches) -> Effect:
+        known = fetched.get(need)
+        if known is not None:
+            corrections.set_back(connection, kind, object_id, known.revision, at=known.answer.at, skew=SKEW)
+        return apply(connection, fetched)
+
+    return attempt
+
+
 def _subscription_pointer(means: Means, drift: Drift) -> SubscriptionFact:
     customer = drift.after.get("customer") or drift.before.get("customer")
     return SubscriptionFact(
@@ -105,7 +119,7 @@ def _subscription_pointer(means: Means, drift: Drift) -> SubscriptionFact:
 
 
 def _product(means: Means, pointer: ProductFact) -> Attempt:
-    apply = _pointed(means, pointer)
+    apply = _in_time("product", pointer.id, _pointed(means, pointer))
     need = Need("product", pointer.id)
 
     def attempt(connection: Connection, fetched: Fetches) -> Effect:
@@ -140,7 +154,8 @@ def _price(case: _Case) -> Attempt:
             return Effect("applied")
         mirror = catalog.lock_price(connection, case.id)
         if mirror is not None:
-            if mirror.watermark > case.answer.at:
+            corrections.set_back(connection, "price", case.id, mirror.revision, at=case.answer.at, skew=SKEW)
+            if case.answer.at < mirror.watermark <= case.answer.at + SKEW:
                 raise Transient("raced", "the price was written while it was asked for; try again")
             corrections.reprice(connection, fact)
         need = {Need("price", case.id): Known(case.answer, mirror.revision if mirror else 0)}
@@ -171,12 +186,19 @@ _OTHER_USER = "its metadata names another user than the store: whoever is right,
 
 def _invoice(case: _Case) -> Attempt:
     def attempt(connection: Connection, fetched: Fetches) -> Effect:
+        held = _held_by(connection, case, fetched)
+        corrections.forget_invoice(connection, case.id)
         if is_gone(case.answer):
-            return Effect("superseded", reason="gone_from_stripe: its subscription tells what became of it")
+            return changed(connection, held, _evidence(case), case.now)
         fact = _fact(case, InvoiceFact)
-        if fact.outcome == "failed":
-            corrections.forget_payment(connection, case.id)
-        return apply_fact(connection, case.seen(fact), fetched, case.now)
+        tries = fact.attempts if fact.outcome == "failed" else 0
+        told = corrections.first_told_failure(connection, case.id, tries)
+        failed = None if told is None else replace(fact, outcome="failed", at=told)
+        if failed is not None and fact.outcome == "paid":
+            subscriptions.record_invoice(connection, failed)
+        stated = fact if failed is None or fact.outcome == "paid" else failed
+        effect = apply_fact(connection, case.seen(stated), fetched, case.now)
+        return changed(connection, tuple(sorted({*held, *effect.customer_ids})), case.seen(stated), case.now)
 
     return attempt
 
@@ -199,6 +221,7 @@ def _money_back(
         held = () if owner is None else (lock_owner(connection, owner, fetched),)
         forget(connection, case.id)
         if is_gone(case.answer):
+            corrections.forget_charge(connection, str(case.drift.before.get("charge", "")), alone=True)
             return changed(connection, held, _evidence(case), case.now)
         fact = _fact(case, kind)
         effect = apply_fact(connection, case.seen(fact), fetched, case.now)
@@ -207,10 +230,34 @@ def _money_back(
     return attempt
 
 
+def _charge(case: _Case) -> Attempt:
+    """What a charge was, and what it paid, never changes: a row that says otherwise is made what Stripe says."""
+
+    def attempt(connection: Connection, fetched: Fetches) -> Effect:
+        held = _held_by(connection, case, fetched)
+        stated = None if isinstance(case.answer, Gone) else _fact(case, PaidCharge)
+        payer = None if stated is None else stated.charge.stripe_customer_id
+        if stated is None or payer is None or customers.find_by_stripe_id(connection, payer) is None:
+            corrections.forget_charge(connection, case.id)
+            return changed(connection, held, _evidence(case), case.now)
+        held = tuple(sorted({*held, lock_owner(connection, payer, fetched)}))
+        corrections.recharge(connection, stated)
+        return changed(connection, held, _evidence(case), case.now)
+
+    return attempt
+
+
+def _held_by(connection: Connection, case: _Case, fetched: Fetches) -> tuple[int, ...]:
+    """The customer whose the row says the object is, locked."""
+    stripe_id = case.drift.before.get("customer")
+    if stripe_id is None or customers.find_by_stripe_id(connection, str(stripe_id)) is None:
+        return ()
+    return (lock_owner(connection, str(stripe_id), fetched),)
+
+
 def _checkout(case: _Case) -> Attempt:
     def attempt(connection: Connection, fetched: Fetches) -> Effect:
-        stripe_id = case.drift.before.get("customer")
-        held = () if stripe_id is None else (lock_owner(connection, str(stripe_id), fetched),)
+        held = _held_by(connection, case, fetched)
         corrections.forget_purchase(connection, case.id)
         if is_gone(case.answer):
             return changed(connection, held, _evidence(case), case.now)
@@ -239,5 +286,6 @@ _STEPS: Mapping[str, Callable[[_Case], Attempt]] = {
     "invoice": _invoice,
     "refund": _refund,
     "dispute": _dispute,
+    CHARGE: _charge,
     "checkout.session": _checkout,
 }

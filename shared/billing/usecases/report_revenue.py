@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from billing.store.reports import MoneyRow, MovementRow, RevenueRow
 
 STATUSES = ("active", "trialing", "past_due", "paused", "unpaid")
 """Of `subscription.status`: those in which a subscription was begun and is not over."""
+
+_BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,39 @@ class Report:
     revenue: list[Revenue]
     purchases: list[MoneyRow]
     refunds: list[MoneyRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of all projects together; a subscription or customer of two of them counts in both. `mrr`: minor units."""
+
+    subscriptions: dict[str, int]
+    paying_customers: int
+    unclear_items: int
+    mrr: dict[str, int]
+
+
+def all_projects(connection: Connection) -> list[str]:
+    """Their ids in order: some hundreds at most."""
+    ids: list[str] = []
+    while True:
+        batch = reports.list_project_ids(connection, ids[-1] if ids else None, _BATCH)
+        ids += batch
+        if len(batch) < _BATCH:
+            return ids
+
+
+def total(present: Sequence[Present]) -> Totals:
+    """The sums over projects; money is rounded once, at the end."""
+    subscriptions: Counter[str] = Counter()
+    exact: dict[str, Fraction] = {}
+    for one in present:
+        subscriptions.update(one.subscriptions)
+        for currency, amount in one.mrr.items():
+            exact[currency] = exact.get(currency, Fraction()) + amount
+    mrr = {currency: minor_units(amount) for currency, amount in exact.items()}
+    paying, unclear = sum(one.paying_customers for one in present), sum(one.unclear_items for one in present)
+    return Totals(dict(subscriptions), paying, unclear, mrr)
 
 
 def survey_projects(connection: Connection, projects: Sequence[str], now: datetime) -> list[Present]:

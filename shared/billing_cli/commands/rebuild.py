@@ -8,17 +8,23 @@ import typer
 
 from billing_cli.api import ADMIN, Answer
 from billing_cli.command import Session, command
+from billing_cli.faults import Fault
 
 ROOT = typer.Typer()
 
 _REBUILD = f"{ADMIN}/rebuild"
-_FATES = ("taken", "known", "foreign", "passed_over", "left_out")
+_FATES = ("taken", "known", "foreign", "passed_over", "left_out", "held_back")
 
 
 @command(
     ROOT,
     "rebuild",
-    examples=["billing rebuild", "billing rebuild --status", "billing rebuild --into-nonempty"],
+    examples=[
+        "billing rebuild",
+        "billing rebuild --status",
+        "billing rebuild --into-nonempty --max-revocations 25",
+        'billing rebuild --approve "they were refunded last year"',
+    ],
     writes=True,
 )
 def rebuild(
@@ -28,12 +34,35 @@ def rebuild(
     into_nonempty: Annotated[
         bool, typer.Option("--into-nonempty", help="Though the store knows of sales: add what it lacks.")
     ] = False,
+    max_revocations: Annotated[
+        int | None,
+        typer.Option(min=0, help="Customers it may take something from unasked [default: 1 %, at least 10]."),
+    ] = None,
+    approve: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Let the one that waits take what it would take.")
+    ] = None,
+    cancel: Annotated[str | None, typer.Option(metavar="REASON", help="End the one that waits.")] = None,
 ) -> None:
     """Read all that Stripe has into the store. Ctrl-C and run it again: it goes on. First create the projects again:
     docs/disaster-recovery.md has the whole way.
     """
-    answer = session.read(_REBUILD) if status else _to_the_end(session, {"into_nonempty": into_nonempty})
+    body: dict[str, Any] = {"into_nonempty": into_nonempty}
+    body |= {} if max_revocations is None else {"max_revocations": max_revocations}
+    if cancel is not None:
+        answer = session.write("POST", f"{_REBUILD}/cancel", {"reason": cancel})
+    elif status:
+        answer = session.read(_REBUILD)
+    else:
+        if approve is not None:
+            session.api.write("POST", f"{_REBUILD}/approve", {"reason": approve}, f"{session.idempotency_key}-approve")
+        answer = _to_the_end(session, body)
     session.show(answer, lambda told: _render(session, told))
+    if answer.document["status"] == "waiting":
+        raise Fault(
+            f"It waits: it would take access from {answer.document['takes_from']} customers.",
+            "See what is held back. Then `billing rebuild --approve REASON`, or `billing rebuild --cancel REASON`. "
+            "What gives access is done already.",
+        )
 
 
 def _to_the_end(session: Session, body: dict[str, Any]) -> Answer:
@@ -43,7 +72,7 @@ def _to_the_end(session: Session, body: dict[str, Any]) -> Answer:
         while True:
             answer = session.api.write("POST", _REBUILD, body, f"{session.idempotency_key}-{part}")
             told, part = answer.document, part + 1
-            if told["status"] == "done":
+            if told["status"] != "open":
                 return answer
             if told == before:
                 session.means.pause(1.0)  # Stripe's limit is used up for now
@@ -68,5 +97,5 @@ def _render(session: Session, told: dict[str, Any]) -> None:
         session.screen.table(told["left_out"], columns)
     if told["status"] == "open":
         session.screen.note("It is not done: `billing rebuild` goes on with it.")
-    else:
+    elif told["status"] == "done":
         session.screen.note("Next: billing catalog apply for each project, then billing reconcile.")

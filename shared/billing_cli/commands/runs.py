@@ -32,6 +32,7 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until i
 class Pass(StrEnum):
     EVENTS = "events"
     LISTING = "listing"
+    HOLDINGS = "holdings"
     CACHE = "cache"
 
 

@@ -1,10 +1,13 @@
 """The store rebuilt through the operators' routes, as the command does it."""
 
+import time
+
 from tests.support.contract import fault_of
 from tests.support.office import Office
 
 REBUILD = "/api/v1/admin/rebuild"
 START, READ = f"POST {REBUILD}", f"GET {REBUILD}"
+APPROVE, CANCEL = f"POST {REBUILD}/approve", f"POST {REBUILD}/cancel"
 
 
 def test_a_rebuild_is_driven_to_its_end_and_can_be_read(office: Office) -> None:
@@ -45,6 +48,28 @@ def test_a_store_with_sales_is_refused_unless_told_so(office: Office) -> None:
     assert (refused.status, refused.code, fault_of(START, refused)) == (409, "store_not_empty", None)
 
     assert office.ask(START, {"into_nonempty": True}).body["status"] == "done"
+
+
+def test_one_that_would_take_too_much_is_decided_by_a_person(office: Office) -> None:
+    shop = office.shop
+    session = shop.buy("ann", "badge")
+    shop.apply(shop.events())
+    shop.double.control.refund(session)
+    shop.double.control.advance_clock(advance_seconds=10)
+    waits = office.ask(START, {"into_nonempty": True, "max_revocations": 0})
+    assert (waits.body["status"], waits.body["takes_from"], fault_of(START, waits)) == ("waiting", 1, None)
+    assert shop.check("ann", "badge")["allowed"]
+
+    approved = office.ask(APPROVE, {"reason": "refunded last year"})
+
+    assert (approved.body["status"], approved.body["approved_takes"], fault_of(APPROVE, approved)) == ("open", 1, None)
+    deadline = time.monotonic() + 60
+    while office.ask(START, {"into_nonempty": True}).body["status"] == "open":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)  # as the command does: the budget for asking Stripe grows by the second
+    assert not shop.check("ann", "badge")["allowed"]
+    refused = office.ask(CANCEL, {"reason": "too late"})
+    assert (refused.status, refused.code, fault_of(CANCEL, refused)) == (409, "rebuild_not_waiting", None)
 
 
 def test_where_stripe_is_down_it_can_be_tried_again(office: Office) -> None:

@@ -103,7 +103,7 @@ def test_every_pass_is_made_unless_some_are_named(stocked: Office) -> None:
     answer = start(stocked)
 
     run = stocked.ask(RUN, run_id=answer.body["id"]).body
-    assert run["passes"] == ["events", "listing", "cache"]
+    assert run["passes"] == ["events", "listing", "holdings", "cache"]
     assert (run["status"], run["drifts"]) == ("done", 0)
     assert len(run["listing_hash"]) == 64
 

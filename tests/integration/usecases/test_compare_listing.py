@@ -1,6 +1,9 @@
 """What a listing may do and may not: absence, other runs, newer news, strangers, interruptions."""
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +21,8 @@ from infra.local.stripe_double.double import StripeDouble
 from tests.support.interrupted_stripe import InterruptedStripe
 from tests.support.lab import LISTING, Lab, allow, told
 from tests.support.shop import Shop
+
+DAY = 86_400
 
 
 @pytest.fixture
@@ -75,6 +80,19 @@ def test_the_key_of_another_account_revokes_nobody(lab: Lab, shop: Shop) -> None
     assert shop.digest() == before
 
 
+def test_the_last_customer_is_deleted_and_the_products_tell_whose_account_it_is(lab: Lab, shop: Shop) -> None:
+    customer = shop.customer("ann")
+    shop.apply(shop.events())
+    shop.stripe.v1.customers.delete(customer)
+
+    done = lab.run()
+
+    assert [(*told([drift])[0], mended.status) for drift, mended in done] == [
+        ("missing_remote", "customer", customer, "repaired")
+    ]
+    assert lab.find() == []
+
+
 def test_what_the_list_lacks_and_stripe_has_is_compared_all_the_same(lab: Lab, shop: Shop) -> None:
     subscription = shop.buy("ann", "pro_monthly")
     shop.apply(shop.events())
@@ -102,6 +120,38 @@ def test_so_many_absent_ones_are_asked_for_slice_by_slice(lab: Lab, shop: Shop) 
 
     assert sum(sizes) == 120
     assert max(sizes) == MOST_CONFIRMED
+
+
+# --- payments that no list shows ------------------------------------------------------------------------------------
+
+
+def test_who_lost_us_a_dispute_and_paid_since_has_access_though_neither_was_heard(lab: Lab, shop: Shop) -> None:
+    subscription = shop.buy("ann", "pro_monthly")
+    shop.apply(shop.events())
+    invoice = shop.stripe.v1.subscriptions.retrieve(subscription).latest_invoice
+    dispute = shop.double.control.open_dispute(str(invoice))
+    shop.double.control.advance_clock(advance_seconds=10 * DAY)
+    shop.double.control.close_dispute(dispute["id"], won=False)
+    shop.double.control.advance_clock(advance_seconds=25 * DAY)
+
+    lab.run()
+
+    assert shop.check("ann", "export")["allowed"]
+    assert lab.find() == []
+
+
+def test_grace_counts_from_the_failure_after_a_payment_that_was_not_heard(lab: Lab, shop: Shop) -> None:
+    shop.double.control.set_dunning(retry_days=[1], then="past_due")
+    shop.buy("ann", "pro_monthly")
+    for card, days in (("decline", 35), ("ok", 30), ("decline", 28)):
+        shop.double.control.set_card(shop.customer("ann"), card)  # type: ignore[arg-type]  # "ok" and "decline" it is
+        shop.double.control.advance_clock(advance_seconds=days * DAY)
+
+    lab.run()
+
+    assert shop.rows("SELECT status, count(*) FROM subscriptions GROUP BY 1") == [("past_due", 1)]
+    assert shop.check("ann", "export")["reason"] == "entitled"
+    assert lab.find() == []
 
 
 # --- never against newer news ----------------------------------------------------------------------------------------
@@ -349,6 +399,44 @@ def test_a_list_that_fails_is_asked_again_from_where_it_stood(lab: Lab, shop: Sh
         next(compare_listing(means, position))
 
     assert told(lab.go_on(LISTING, means, position)) == [("field_mismatch", "subscription", subscription)]
+
+
+def customers(shop: Shop, count: int) -> None:
+    for _ in range(count):
+        shop.stripe.v1.customers.create({})
+
+
+def pages_asked(shop: Shop) -> int:
+    return sum(
+        asked["method"] == "GET" and asked["path"] == "/v1/customers" for asked in shop.double.control.requests()
+    )
+
+
+def test_the_next_page_is_asked_for_while_one_is_stored(lab: Lab, shop: Shop) -> None:
+    customers(shop, 101)
+    with closing(compare_listing(lab.means(), {})) as batches:
+        assert next(batches).listed == 100
+        deadline = time.monotonic() + 10
+        while pages_asked(shop) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert pages_asked(shop) == 2
+
+
+def test_a_pass_that_is_left_leaves_no_question_behind(lab: Lab, shop: Shop) -> None:
+    customers(shop, 101)
+    with closing(compare_listing(lab.means(), {})) as batches:
+        next(batches)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("listing")] == []
+
+
+def test_a_page_that_fails_ahead_loses_none_that_came(lab: Lab, shop: Shop) -> None:
+    customers(shop, 101)
+    batches = compare_listing(lab.means(), {})
+    shop.double.control.add_fault("slow", match="GET /v1/customers", seconds=0)
+    shop.double.control.add_fault("503", match="GET /v1/customers", times=None)
+    assert next(batches).listed == 100
+    with pytest.raises(Transient):
+        next(batches)
 
 
 def test_every_question_is_paid_for(lab: Lab, shop: Shop) -> None:

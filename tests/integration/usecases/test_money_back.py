@@ -180,7 +180,7 @@ def test_money_back_in_any_order_ends_alike(shop: Shop, databases: Databases) ->
 
     orders = list(itertools.permutations(history))
     for order in random.Random(5).sample(orders, 20):  # noqa: S311  a seeded choice, no secret
-        with databases.fresh() as url:
+        with databases.lent() as url:
             other = shop.beside(url)
             other.apply(order)
             assert (other.digest(), money(other)) == in_order

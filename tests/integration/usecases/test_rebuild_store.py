@@ -12,6 +12,7 @@ from billing.errors import Refused, Transient
 from billing.store import audit
 from billing.store.connection import close, transaction
 from billing.store.rebuilds import Rebuild, latest_rebuild
+from billing.usecases import rebuild_gate
 from billing.usecases.apply_catalog import apply_catalog
 from billing.usecases.explain_access import Asked, explain_access
 from billing.usecases.operator import Operator
@@ -98,7 +99,7 @@ class Loss:
 @pytest.fixture
 def empty_store(shop: Shop, databases: Databases, aws_endpoint: str) -> Iterator[Callable[[], Shop]]:
     """Makes the same shop over an empty database and an empty cache."""
-    with databases.fresh() as database_url, make_table(aws_endpoint) as table:
+    with databases.lent() as database_url, make_table(aws_endpoint) as table:
         kept = shop.worker.publisher
         publisher = replace(kept, database_url=database_url, cache=replace(kept.cache, table=table))
         yield partial(shops.empty_shop, shop.double, publisher)
@@ -270,6 +271,94 @@ def test_what_the_store_has_already_stays_as_it_is(shop: Shop) -> None:
     assert done.counts["subscriptions"] == {"known": 1}
     assert shop.digest() == before
     assert shop.rows("SELECT id, revision, watermark FROM subscriptions") == revisions
+
+
+def lacking_refunds(shop: Shop, users: tuple[str, ...]) -> None:
+    """Each bought a badge and was refunded, which was never heard of; of the last one the purchase neither."""
+    for user_id in users:
+        shop.buy(user_id, "badge")
+    last = shop.customer(users[-1])
+    shop.apply(body for body in shop.events() if f'"{last}"' not in body.decode())
+    for user_id in users:
+        shop.double.control.refund(charge_of(shop, user_id))
+    shop.double.control.advance_clock(advance_seconds=10)
+
+
+def holders(shop: Shop, users: tuple[str, ...]) -> list[str]:
+    return [user_id for user_id in users if shop.check(user_id, "badge")["allowed"]]
+
+
+def test_what_it_would_take_within_the_limit_is_taken_when_all_is_given(shop: Shop) -> None:
+    lacking_refunds(shop, ("ann", "ben"))
+
+    done = rebuild_slice(shop.worker, begin(shop.worker, ANN, into_nonempty=True), ANN, lambda: 60.0).rebuild
+
+    assert (done.status, done.step, len(done.losers), done.left_out) == ("done", "take", 1, [])
+    assert done.counts["refunds"] == {"taken": 2}
+    assert holders(shop, ("ann", "ben")) == []
+
+
+def test_beyond_the_limit_a_rebuild_of_a_store_with_sales_gives_and_waits(shop: Shop) -> None:
+    """Ben's purchase and its refund are both news: nobody loses what the rebuild gave itself."""
+    users = ("ann", "cat", "ben")
+    lacking_refunds(shop, users)
+    at = begin(shop.worker, ANN, into_nonempty=True, max_revocations=1)
+
+    waits = rebuild_slice(shop.worker, at, ANN, lambda: 60.0).rebuild
+
+    assert (waits.status, len(waits.losers)) == ("waiting", 2)
+    assert waits.counts["refunds"] == {"taken": 1, "held_back": 2}
+    assert {left["code"] for left in waits.left_out} == {"takes_access"}
+    assert "notes/badge" in waits.left_out[0]["detail"]
+    assert holders(shop, users) == ["ann", "cat"]
+    assert rebuild_slice(shop.worker, waits, ANN, lambda: 60.0).rebuild == waits
+
+
+def test_an_approved_rebuild_takes_from_as_many_as_it_told(shop: Shop) -> None:
+    lacking_refunds(shop, ("ann", "cat", "ben"))
+    at = begin(shop.worker, ANN, into_nonempty=True, max_revocations=0)
+    waits = rebuild_slice(shop.worker, at, ANN, lambda: 60.0).rebuild
+    with transaction(shop.worker.database_url) as connection:
+        going = rebuild_gate.approve(connection, ANN, "refunded last year", shop.worker.now())
+    assert (going.status, going.approved_takes, going.approved_by) == ("open", len(waits.losers), ANN.name)
+
+    done = rebuild_slice(shop.worker, begin(shop.worker, ANN, into_nonempty=True), ANN, lambda: 60.0).rebuild
+
+    assert (done.id, done.status, done.counts["refunds"]) == (at.id, "done", {"taken": 3})
+    assert holders(shop, ("ann", "cat", "ben")) == []
+    acts = shop.rows("SELECT action, reason FROM audit WHERE action LIKE 'rebuild.%' ORDER BY seq")
+    assert acts == [("rebuild.start", None), ("rebuild.approve", "refunded last year"), ("rebuild.done", None)]
+
+
+def test_who_became_a_loser_since_the_approval_makes_it_wait_again(shop: Shop) -> None:
+    lacking_refunds(shop, ("ann", "dan", "ben"))
+    refund = shop.stripe.v1.refunds.list({"charge": charge_of(shop, "dan")}).data[0].id
+    shop.double.control.change_silently(refund, {"status": "failed"})
+    at = begin(shop.worker, ANN, into_nonempty=True, max_revocations=0)
+    rebuild_slice(shop.worker, at, ANN, lambda: 60.0)
+    shop.rows("DELETE FROM refunds")
+    shop.double.control.change_silently(refund, {"status": "succeeded"})
+    with transaction(shop.worker.database_url) as connection:
+        going = rebuild_gate.approve(connection, ANN, "refunded last year", shop.worker.now())
+
+    again = rebuild_slice(shop.worker, going, ANN, lambda: 60.0).rebuild
+
+    assert (again.status, len(again.losers)) == ("waiting", 2)
+    assert "dan" in holders(shop, ("ann", "dan"))
+
+
+def test_a_canceled_rebuild_leaves_what_it_gave(shop: Shop) -> None:
+    lacking_refunds(shop, ("ann", "ben"))
+    at = begin(shop.worker, ANN, into_nonempty=True, max_revocations=0)
+    rebuild_slice(shop.worker, at, ANN, lambda: 60.0)
+
+    with transaction(shop.worker.database_url) as connection:
+        over = rebuild_gate.cancel(connection, ANN, "wrong key", shop.worker.now())
+
+    assert over.status == "canceled"
+    assert holders(shop, ("ann", "ben")) == ["ann"]
+    with pytest.raises(Refused, match="rebuild_not_waiting"), transaction(shop.worker.database_url) as connection:
+        rebuild_gate.approve(connection, ANN, "too late", shop.worker.now())
 
 
 def test_an_account_that_sold_before_keeps_what_is_not_ours_to_itself(

@@ -490,3 +490,57 @@ def test_cut_off_between_any_two_statements_a_run_ends_as_if_it_had_not_been(
             assert kept == [(name, "repaired") for name in NAMES], place
             place += 3
     assert place > 60
+
+
+# --- retention -------------------------------------------------------------------------------------------------------
+
+
+def ended(works: Works, run_id: str, days: int, found: str, *, dry_run: bool = False) -> None:
+    """A run of so many days ago, and one drift of it: kind and status."""
+    works.toys()
+    began, (kind, status) = NOW - timedelta(days=days), found.split()
+    with transaction(works.database_url) as connection:
+        connection.execute(
+            "INSERT INTO runs (id, cause, actor, passes, status, dry_run, cut_at, started_at, finished_at)"
+            " VALUES (%(id)s, 'schedule', 'billing', '{listing}', 'done', %(dry)s, %(at)s, %(at)s, %(at)s)",
+            {"id": run_id, "dry": dry_run, "at": began},
+        )
+        connection.execute(
+            "INSERT INTO drifts (run_id, n, pass, kind, object_type, object_id, before, after, status, found_at)"
+            " VALUES (%s, 1, 'listing', %s, 'customer', 'cus_1', '{}', '{}', %s, %s)",
+            (run_id, kind, status, began),
+        )
+
+
+def test_the_days_run_deletes_runs_of_long_ago_but_what_a_person_was_told_once(works: Works) -> None:
+    ended(works, "run_kept", 399, "field_mismatch repaired")
+    ended(works, "run_old", 401, "field_mismatch repaired")
+    ended(works, "run_told", 900, "orphan left")
+    ended(works, "run_dry", 900, "orphan left", dry_run=True)
+    today = works.open()
+
+    works.work()
+
+    assert works.rows("SELECT run_id FROM drifts ORDER BY run_id") == [("run_kept",), ("run_told",)]
+    assert {run_id for (run_id,) in works.rows("SELECT id FROM runs")} == {"run_kept", "run_told", today.id}
+
+
+def test_a_run_that_somebody_asked_for_deletes_none(works: Works) -> None:
+    ended(works, "run_old", 401, "field_mismatch repaired")
+    works.open(by=ANN)
+
+    assert works.work().ended == "done"
+
+    assert works.rows("SELECT run_id FROM drifts") == [("run_old",)]
+
+
+def test_what_the_slice_has_no_time_for_is_left_to_the_next_days(works: Works) -> None:
+    ended(works, "run_old", 401, "field_mismatch repaired")
+    today = works.open()
+
+    def left() -> float:
+        return 0.0 if works.run(today.id).progress.step == "end" else PLENTY
+
+    assert works.work(left=left).ended == "done"
+
+    assert works.rows("SELECT run_id FROM drifts") == [("run_old",)]

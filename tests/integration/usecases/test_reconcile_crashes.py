@@ -43,7 +43,7 @@ class Town:
 
     def end(self, cuts: list[Cut | None]) -> tuple[object, bool]:
         """What a run comes to, and whether the line was cut in it."""
-        with self.databases.fresh() as url:
+        with self.databases.lent() as url:
             shop = self.shop.beside(url)
             shop.apply(self.told)
             with transaction(url) as connection:

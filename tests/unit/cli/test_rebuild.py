@@ -13,6 +13,7 @@ def rebuild(status: str, stage: str, **members: Any) -> httpx.Response:
     document = {
         "id": "rebuild_1",
         "status": status,
+        "takes_from": 0,
         "stage": stage,
         "stages": STAGES,
         "counts": {"products": {"taken": 2, "foreign": 1}},
@@ -34,7 +35,7 @@ def test_it_asks_until_it_is_done_each_time_with_another_key(terminal: Terminal)
     assert terminal.keys() == ["key-0", "key-1", "key-2"]
     assert terminal.sent() == {"into_nonempty": False}
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["products", "2", "-", "1", "-", "-"] in lines
+    assert ["products", "2", "-", "1", "-", "-", "-"] in lines
 
 
 def test_what_was_left_out_is_shown_with_why(terminal: Terminal) -> None:
@@ -65,3 +66,28 @@ def test_a_store_with_sales_is_refused_with_what_to_do(terminal: Terminal) -> No
     assert terminal.replying(refused).run("rebuild").exit_code == 1
     assert terminal.replying(rebuild("done", "customers")).run("rebuild", "--into-nonempty").exit_code == 0
     assert terminal.sent() == {"into_nonempty": True}
+
+
+def test_one_that_waits_says_what_to_do(terminal: Terminal) -> None:
+    waits = terminal.replying(rebuild("waiting", "products", takes_from=12)).run("rebuild", "--into-nonempty")
+
+    assert waits.exit_code == 1
+    assert "12 customers" in waits.stderr
+    assert "--approve" in waits.stderr
+
+
+def test_an_approved_one_is_driven_to_its_end(terminal: Terminal) -> None:
+    replies = rebuild("open", "products"), rebuild("done", "customers")
+
+    done = terminal.replying(*replies).run("rebuild", "--approve", "refunded last year", "--idempotency-key", "key")
+
+    assert done.exit_code == 0
+    assert [request.url.path.rsplit("/", 1)[-1] for request in terminal.asked] == ["approve", "rebuild"]
+    assert terminal.keys() == ["key-approve", "key-0"]
+
+
+def test_one_that_waits_can_be_ended(terminal: Terminal) -> None:
+    over = terminal.replying(rebuild("canceled", "products")).run("rebuild", "--cancel", "the wrong key")
+
+    assert over.exit_code == 0
+    assert terminal.sent() == {"reason": "the wrong key"}

@@ -158,7 +158,7 @@ def _falses(members: dict[str, Any]) -> dict[str, Any]:
         (MoneyBack(partly_refunded_at=LATER), NOTHING_BACK, "its partial refund came to nothing or no longer counts"),
         (NOTHING_BACK, MoneyBack(disputed_since=LATER), "disputed since 2026-01-04 00:00:00 UTC"),
         (MoneyBack(disputed_since=LATER), NOTHING_BACK, "the dispute is over, and not lost"),
-        (MoneyBack(disputed_since=START), MoneyBack(lost_at=LATER), "dispute lost on 2026-01-04 00:00:00 UTC"),
+        (MoneyBack(disputed_since=START), MoneyBack(lost_at=LATER), "the dispute of 2026-01-04 00:00:00 UTC was lost"),
         (MoneyBack(lost_at=LATER), NOTHING_BACK, "a later payment made up for the lost dispute"),
     ],
 )

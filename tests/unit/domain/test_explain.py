@@ -211,7 +211,7 @@ CASES: list[tuple[str, str, Holding, PricePolicy | None, datetime]] = [
     ),
     (
         "dispute_lost",
-        f"dispute lost on {ON}, and the money with it",
+        f"the dispute of {ON} was lost, and the money with it",
         an_item(money=MoneyBack(lost_at=LATER)),
         None,
         LATER,

@@ -120,12 +120,13 @@ def test_expanded_references_are_read_as_ids() -> None:
     ("kind", "outcome"),
     [("invoice.paid", "paid"), ("invoice.payment_succeeded", "paid"), ("invoice.payment_failed", "failed")],
 )
-def test_an_invoice_states_its_outcome_at_the_events_time(kind: str, outcome: str) -> None:
+def test_an_invoice_states_when_it_was_paid_or_else_fails_at_the_events_time(kind: str, outcome: str) -> None:
     event = parsed(sample(kind))
     fact = read(event)
     assert isinstance(fact, InvoiceFact)
     assert fact.outcome == outcome
-    assert fact.at == datetime.fromtimestamp(event.created, UTC)
+    paid_at = event.object["status_transitions"]["paid_at"]
+    assert fact.at == datetime.fromtimestamp(paid_at if outcome == "paid" else event.created, UTC)
     assert fact.subscription_id == "sub_1Sj92qQEUxc7vavPCci7BTks"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from billing.payments import objects
 from billing.payments.client import StripeClient
-from billing.payments.mirrored import COLLECTIONS, Listed, ListedPage, list_mirrored, state_of
+from billing.payments.mirrored import COLLECTIONS, Listed, ask_page, read_mirrored, state_of
 from infra.local.stripe_double.double import StripeDouble
 
 FETCHES: dict[str, Any] = {
@@ -45,8 +45,8 @@ def buy(double: StripeDouble, stripe: StripeClient, user: str, mode: str, *price
     return session
 
 
-def listed(stripe: StripeClient, kind: str) -> list[Listed]:
-    return list(list_mirrored(stripe, kind, since=None, after=None).rows)
+def listed(stripe: StripeClient, kind: str, *, since: int | None = None) -> list[Listed]:
+    return list(read_mirrored(stripe, kind, ask_page(stripe, kind, since=since, after=None)).rows)
 
 
 @pytest.mark.parametrize("kind", COLLECTIONS)
@@ -113,12 +113,13 @@ def test_what_cannot_be_read_is_listed_without_a_state(double: StripeDouble, str
 def test_pages_go_on_after_the_last_id_and_end(stripe: StripeClient) -> None:
     made = [stripe.v1.customers.create({}).id for _ in range(130)]
 
-    first = list_mirrored(stripe, "customer", since=None, after=None)
-    second = list_mirrored(stripe, "customer", since=None, after=first.last)
+    first = ask_page(stripe, "customer", since=None, after=None)
+    second = ask_page(stripe, "customer", since=None, after=first.last)
 
-    assert [row.id for page in (first, second) for row in page.rows] == made[::-1]
+    pages = [read_mirrored(stripe, "customer", found) for found in (first, second)]
+    assert [row.id for page in pages for row in page.rows] == made[::-1]
     assert second.last is None
-    assert first.digest != second.digest
+    assert pages[0].digest != pages[1].digest
 
 
 def test_only_what_is_made_since_is_listed(double: StripeDouble, stripe: StripeClient, user: str) -> None:
@@ -127,6 +128,4 @@ def test_only_what_is_made_since_is_listed(double: StripeDouble, stripe: StripeC
         double.control.advance_clock(advance_seconds=1000)
     now = double.control.clock()["now"]
 
-    page: ListedPage = list_mirrored(stripe, "refund", since=now - 1500, after=None)
-
-    assert len(page.rows) == 1
+    assert len(listed(stripe, "refund", since=now - 1500)) == 1

@@ -6,7 +6,7 @@ from typing import Any
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import StripeFault, invalid
 from infra.local.stripe_double.events import emit, recorded
-from infra.local.stripe_double.lists import page, within
+from infra.local.stripe_double.lists import page_of, within
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.templates import Obj
@@ -62,8 +62,7 @@ def delete_product(account: Account, _params: Params, product_id: str) -> Obj:
 
 
 def list_products(account: Account, params: Params) -> Obj:
-    found = (p for p in account.newest("product") if _product_fits(p, params))
-    return page(account, "/v1/products", found, params)
+    return page_of(account, "product", "/v1/products", params, lambda product: _product_fits(product, params))
 
 
 def _product_fits(product: Obj, params: Params) -> bool:
@@ -211,8 +210,7 @@ def update_price(account: Account, params: Params, price_id: str) -> Obj:
 
 
 def list_prices(account: Account, params: Params) -> Obj:
-    found = (p for p in account.newest("price") if _price_fits(p, params))
-    return page(account, "/v1/prices", found, params)
+    return page_of(account, "price", "/v1/prices", params, lambda price: _price_fits(price, params))
 
 
 def _price_fits(price: Obj, params: Params) -> bool:

@@ -3,7 +3,7 @@
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import invalid
 from infra.local.stripe_double.events import emit
-from infra.local.stripe_double.lists import page, within
+from infra.local.stripe_double.lists import page, page_of, within
 from infra.local.stripe_double.money import amount_of, discount_of
 from infra.local.stripe_double.objects import customers, items
 from infra.local.stripe_double.objects.metadata import merged
@@ -161,13 +161,13 @@ def update(account: Account, params: Params, session_id: str) -> Obj:
 def list_sessions(account: Account, params: Params) -> Obj:
     plain = ("customer", "payment_intent", "subscription", "status", "created")
     email = params.get("customer_details", {}).get("email")
-    found = (
-        session
-        for session in account.newest("checkout.session")
-        if all(within(session[name], params[name]) for name in plain if name in params)
-        and (email is None or (session["customer_details"] or {}).get("email") == email)
-    )
-    return page(account, "/v1/checkout/sessions", found, params)
+
+    def fits(session: Obj) -> bool:
+        return all(within(session[name], params[name]) for name in plain if name in params) and (
+            email is None or (session["customer_details"] or {}).get("email") == email
+        )
+
+    return page_of(account, "checkout.session", "/v1/checkout/sessions", params, fits)
 
 
 def list_line_items(account: Account, params: Params, session_id: str) -> Obj:

@@ -3,7 +3,7 @@
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import invalid
 from infra.local.stripe_double.events import emit, recorded
-from infra.local.stripe_double.lists import page, within
+from infra.local.stripe_double.lists import page, page_of, within
 from infra.local.stripe_double.objects import methods, payments
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
@@ -202,8 +202,7 @@ def update(account: Account, params: Params, invoice_id: str) -> Obj:
 
 
 def list_invoices(account: Account, params: Params) -> Obj:
-    found = (invoice for invoice in account.newest("invoice") if _fits(invoice, params))
-    return page(account, "/v1/invoices", found, params)
+    return page_of(account, "invoice", "/v1/invoices", params, lambda invoice: _fits(invoice, params))
 
 
 def _fits(invoice: Obj, params: Params) -> bool:
@@ -226,13 +225,14 @@ def list_lines(account: Account, params: Params, invoice_id: str) -> Obj:
 
 def list_payments(account: Account, params: Params) -> Obj:
     wanted = {name: value for name, value in params.get("payment", {}).items() if name != "type"}
-    found = (
-        payment
-        for payment in account.newest("invoice_payment")
-        if all(within(payment[name], params[name]) for name in ("invoice", "status", "created") if name in params)
-        and all(payment["payment"].get(name) == value for name, value in wanted.items())
-    )
-    return page(account, "/v1/invoice_payments", found, params)
+    plain = ("invoice", "status", "created")
+
+    def fits(payment: Obj) -> bool:
+        return all(within(payment[name], params[name]) for name in plain if name in params) and all(
+            payment["payment"].get(name) == value for name, value in wanted.items()
+        )
+
+    return page_of(account, "invoice_payment", "/v1/invoice_payments", params, fits)
 
 
 def retrieve_payment(account: Account, _params: Params, payment_id: str) -> Obj:

@@ -6,7 +6,7 @@ from infra.local.stripe_double import billing, lifecycle
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import StripeFault, invalid
 from infra.local.stripe_double.events import recorded
-from infra.local.stripe_double.lists import page, within
+from infra.local.stripe_double.lists import in_time, page_of, within
 from infra.local.stripe_double.objects import changes, coupons, customers, items, methods
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
@@ -257,8 +257,7 @@ def resume(account: Account, params: Params, subscription_id: str) -> Obj:
 
 def list_subscriptions(account: Account, params: Params) -> Obj:
     """Without `status` canceled ones are left out; `all` shows every one, `ended` those that are over."""
-    found = (s for s in account.newest("subscription") if _fits(account, s, params))
-    return page(account, "/v1/subscriptions", found, params)
+    return page_of(account, "subscription", "/v1/subscriptions", params, lambda one: _fits(account, one, params))
 
 
 def _fits(account: Account, subscription: Obj, params: Params) -> bool:
@@ -275,6 +274,7 @@ def _fits(account: Account, subscription: Obj, params: Params) -> bool:
     plain = ("customer", "created", "collection_method")
     return (
         shown
+        and in_time(subscription, params)
         and all(within(subscription[name], params[name]) for name in plain if name in params)
         and _items_fit(account, subscription, params)
     )

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from infra.local.stripe_double.account import Account
 from infra.local.stripe_double.errors import invalid, missing
 from infra.local.stripe_double.events import API_VERSION
-from infra.local.stripe_double.lists import listing, page, within
+from infra.local.stripe_double.lists import listing, page_of, within
 from infra.local.stripe_double.objects.metadata import merged
 from infra.local.stripe_double.params import Params
 from infra.local.stripe_double.periods import DAY
@@ -76,8 +76,11 @@ def retrieve_event(account: Account, _params: Params, event_id: str) -> Obj:
 def list_events(account: Account, params: Params) -> Obj:
     """The last 30 days' events, newest first."""
     since = account.clock.now() - _EVENTS_KEPT
-    found = (e for e in account.newest("event") if e["created"] >= since and _fits(account, e, params))
-    return page(account, "/v1/events", found, params)
+
+    def fits(event: Obj) -> bool:
+        return bool(event["created"] >= since) and _fits(account, event, params)
+
+    return page_of(account, "event", "/v1/events", params, fits)
 
 
 def _fits(account: Account, event: Obj, params: Params) -> bool:
