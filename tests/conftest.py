@@ -18,7 +18,7 @@ def databases() -> Iterator[Databases]:
 @pytest.fixture
 def database_url(databases: Databases) -> Iterator[str]:
     """A database of this test's own, at the newest migration level."""
-    with databases.fresh() as url:
+    with databases.lent() as url:
         yield url
 
 

@@ -17,7 +17,7 @@ from functions.admin.handler import front
 from infra.local.stripe_double.double import StripeDouble
 from tests.support import shop as shops
 from tests.support.aws import make_queue
-from tests.support.office import Office
+from tests.support.office import Office, vault_of
 from tests.support.shop import Shop
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -67,14 +67,15 @@ def office(shop: Shop, aws_endpoint: str, table_name: str, queue_url: str) -> It
     log = io.StringIO()
     with make_queue(aws_endpoint) as dead:
         worker = shop.worker
-        desk = Desk(worker.publisher, lambda: shop.stripe, worker.livemode, worker.now, sqs, queue_url, dead)
+        vault = vault_of(sqs.environ)
+        desk = Desk(worker.publisher, lambda: shop.stripe, worker.livemode, worker.now, sqs, queue_url, dead, vault)
         environ = {
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": aws_endpoint,
             "TABLE_NAME": table_name,
             "DATABASE_URL": shop.worker.database_url,
         }
-        yield Office(shop, front(desk, Log("admin", stream=log)), key, log, queue_url, dead, environ)
+        yield Office(shop, front(desk, Log("admin", stream=log)), key, log, queue_url, dead, environ, vault)
     sqs.close()
 
 

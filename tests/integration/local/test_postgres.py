@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.postgres import run_postgres, server_program
 from infra.local.processes import LocalStackError, free_port
-from tests.support.postgres import temporary_directory
+from tests.support.postgres import roomy_memory, temporary_directory
 from tests.support.processes import descendants, wait_for_end
 
 pytestmark = pytest.mark.alone
@@ -31,7 +31,7 @@ with run_postgres(Path(sys.argv[1]), durable=False) as server:
 
 @pytest.fixture(params=[0o755, 0o700], ids=["open to others", "closed to others"])
 def data_dir(request: pytest.FixtureRequest) -> Iterator[Path]:
-    with temporary_directory("billing-launcher-") as parent:
+    with temporary_directory("billing-launcher-", within=roomy_memory()) as parent:
         parent.chmod(request.param)
         yield parent / "postgres"
 
@@ -130,7 +130,7 @@ def test_a_strangers_process_with_the_old_number_is_neither_killed_nor_in_the_wa
 
 
 def test_a_server_of_this_data_that_outlived_its_guard_is_stopped_and_its_data_taken_over() -> None:
-    with temporary_directory("billing-launcher-") as parent:
+    with temporary_directory("billing-launcher-", within=roomy_memory()) as parent:
         data_dir = parent / "postgres"
         with run_postgres(data_dir, durable=False) as server:
             write_a_row(server.url)

@@ -37,7 +37,7 @@ COST = "SELECT seq_scan, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relna
 
 @pytest.fixture(scope="module")
 def filled(databases: Databases) -> Iterator[str]:
-    with databases.fresh() as url:
+    with databases.lent() as url:
         with transaction(url) as filling:
             filling.execute(CUSTOMERS)
             filling.execute(FILL, {"events": EVENTS, "start": START})
