@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psycopg
 
+from billing.store import roles
 from infra.local.processes import Guarded, LocalStackError, free_port, guarded, is_alive, wait_until
 
 DATABASE = "billing"
 ROLE = "billing"
-FUNCTIONS_ROLE = "billing_functions"
 UNPRIVILEGED_USER = "nobody"
 START_ATTEMPTS = 3  # another process may take the free port between our look and the server's bind
 
@@ -91,11 +91,8 @@ def ensure_functions_login(server: PostgresServer) -> str:
     Call it once the schema is there.
     """
     with psycopg.connect(server.url, autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [FUNCTIONS_ROLE]).fetchone()
-        if known is None:
-            connection.execute(f"CREATE ROLE {FUNCTIONS_ROLE} LOGIN")
-        connection.execute(f"GRANT billing_app TO {FUNCTIONS_ROLE}")
-    return server.url.replace(f"//{ROLE}@", f"//{FUNCTIONS_ROLE}@")
+        roles.ensure_functions_login(connection)
+    return server.url.replace(f"//{ROLE}@", f"//{roles.FUNCTIONS_USER}@")
 
 
 def server_program(name: str) -> Path:

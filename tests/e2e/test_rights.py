@@ -2,7 +2,7 @@
 
 import psycopg
 
-from infra.local.postgres import FUNCTIONS_ROLE
+from billing.store.roles import FUNCTIONS_USER
 from infra.local.story import App
 
 
@@ -15,9 +15,9 @@ def test_the_functions_connect_as_a_member_of_their_role_which_cannot_change_the
         ).fetchall()
         (rights,) = (
             connection.execute(
-                "SELECT has_table_privilege(%s, 'audit', 'UPDATE, DELETE, TRUNCATE')", [FUNCTIONS_ROLE]
+                "SELECT has_table_privilege(%s, 'audit', 'UPDATE, DELETE, TRUNCATE')", [FUNCTIONS_USER]
             ).fetchone()
             or ()
         )
-    assert rows == [(FUNCTIONS_ROLE, True)]
+    assert rows == [(FUNCTIONS_USER, True)]
     assert rights is False

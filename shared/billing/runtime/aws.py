@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from billing.runtime.settings import BadSettings
-from billing.runtime.sigv4 import Credentials, Signer
+from billing.runtime.sigv4 import Credentials, Signer, credentials_of
 from billing.runtime.wire import Reply, Wire, seconds_left
 
 ATTEMPTS = 3
@@ -146,10 +146,9 @@ class AwsClient:
         raise AwsError(code, f"{operation}: {message}", retryable=retryable, document=document)
 
     def _credentials(self) -> Credentials:
-        access_key = self.environ.get("AWS_ACCESS_KEY_ID")
-        secret_key = self.environ.get("AWS_SECRET_ACCESS_KEY")
-        if not access_key or not secret_key:
+        credentials = credentials_of(self.environ)
+        if credentials is None:
             raise AwsError(
                 "NoCredentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Lambda does)", retryable=False
             )
-        return Credentials(access_key, secret_key, self.environ.get("AWS_SESSION_TOKEN") or None)
+        return credentials

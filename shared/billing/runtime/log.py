@@ -25,13 +25,19 @@ _MARKS = ("bk_", "k_live_", "k_test_", "whsec_", "@")
 
 
 class Log:
-    """Writes lines of at least `level` to stderr; a local emulator waits for stderr, and Lambda keeps both streams."""
+    """Writes lines of at least `level` to stderr; a local emulator waits for stderr, and Lambda keeps both streams.
 
-    def __init__(self, service: str, level: str = "INFO", stream: TextIO | None = None) -> None:
+    Metrics are of the namespace `billing-<stage>`, for an account may have several stages.
+    """
+
+    def __init__(
+        self, service: str, level: str = "INFO", stream: TextIO | None = None, *, stage: str = "local"
+    ) -> None:
         if level not in _LEVELS:
             raise ValueError(f"log level {level!r} is none of {', '.join(_LEVELS)}: mend LOG_LEVEL")
         self._service = service
         self._threshold = _LEVELS[level]
+        self._namespace = f"billing-{stage}"
         self._stream = stream
         self._cold = True
 
@@ -66,8 +72,18 @@ class Log:
         if request_id is not None:
             head["function_request_id"] = request_id
         if counts:
-            keys |= {**counts, "_aws": _metrics(counts, now)}
+            keys |= {**counts, "_aws": self._metrics(counts, now)}
         self._write(level, message, head | keys | _exception(error), now)
+
+    def measure(self, message: str, gauges: Mapping[str, int], **dimensions: str) -> None:
+        """A line that is nothing but metrics, told apart by `dimensions` beside the service."""
+        now = datetime.now(UTC)
+        self._write("INFO", message, {**dimensions, **gauges, "_aws": self._metrics(gauges, now, *dimensions)}, now)
+
+    def _metrics(self, counts: Mapping[str, int], now: datetime, *dimensions: str) -> dict[str, Any]:
+        metrics = [{"Name": name, "Unit": "Seconds" if name.endswith("Seconds") else "Count"} for name in counts]
+        directive = {"Namespace": self._namespace, "Dimensions": [["service", *dimensions]], "Metrics": metrics}
+        return {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [directive]}
 
     def _write(self, level: str, message: str, keys: Mapping[str, Any], now: datetime | None = None) -> None:
         # a line that carries a metric is written whatever the level: it is counted, not read
@@ -93,9 +109,3 @@ def _exception(error: BaseException | None) -> dict[str, str]:
     if error is None:
         return {}
     return {"exception_name": type(error).__name__, "exception": "".join(traceback.format_exception(error))}
-
-
-def _metrics(counts: Mapping[str, int], now: datetime) -> dict[str, Any]:
-    metrics = [{"Name": name, "Unit": "Seconds" if name.endswith("Seconds") else "Count"} for name in counts]
-    directive = {"Namespace": "billing", "Dimensions": [["service"]], "Metrics": metrics}
-    return {"Timestamp": int(now.timestamp() * 1000), "CloudWatchMetrics": [directive]}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from billing.runtime.aws import AwsClient
@@ -22,7 +23,7 @@ class Secret:
 
     def __init__(self, client: AwsClient, secret_id: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._id = secret_id
+        self.secret_id = secret_id
         self._monotonic = monotonic
         self._value: dict[str, Any] | None = None
         self._read_at = 0.0
@@ -41,13 +42,29 @@ class Secret:
         after = self._fetch()
         return None if after == before else after
 
+    def latest(self) -> dict[str, Any]:
+        """The value read anew, for whoever is about to replace it."""
+        return self._fetch()
+
+    def replace(self, value: Mapping[str, object]) -> None:
+        """Store another value; others read it within a minute. Two at once: the later one stays. Raises AwsError."""
+        request = {
+            "SecretId": self.secret_id,
+            "SecretString": json.dumps(value),
+            "ClientRequestToken": secrets.token_hex(16),
+        }
+        self._client.call("PutSecretValue", request)
+        self._value = None
+
     def _fetch(self) -> dict[str, Any]:
-        answer = self._client.call("GetSecretValue", {"SecretId": self._id})
+        answer = self._client.call("GetSecretValue", {"SecretId": self.secret_id})
         try:
             value = json.loads(answer.get("SecretString") or "")
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise BadSettings(f"the secret {self._id} holds no JSON object: store one, such as {{'api_key': '…'}}")
+            raise BadSettings(
+                f"the secret {self.secret_id} holds no JSON object: store one, such as {{'api_key': '…'}}"
+            )
         self._value, self._read_at = value, self._monotonic()
         return value

@@ -11,31 +11,32 @@ from typing import Any
 import psycopg
 
 from billing.errors import Transient
+from billing.store import login
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _kept = threading.local()
 
+_OURS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "billing",
+}
+
 
 def connect(database_url: str) -> Connection:
     """A new connection: autocommit, no prepared statements (they pin), dead peers noticed within seconds.
 
-    Raises Transient where PostgreSQL cannot be reached.
+    Raises Transient where PostgreSQL cannot be reached or lets nobody in, BadSettings for a URL that cannot log in.
     """
+    parameters = login.parameters(database_url) | _OURS
     try:
-        return psycopg.connect(
-            database_url,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=3,
-            keepalives_idle=10,
-            keepalives_interval=3,
-            keepalives_count=3,
-            tcp_user_timeout=10_000,
-            application_name="billing",
-        )
+        return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
     except psycopg.OperationalError as fault:
-        raise _unavailable(fault) from fault
+        raise _refused(fault) from fault
 
 
 def current(database_url: str) -> Connection:
@@ -77,6 +78,24 @@ def _stale(connection: Connection) -> bool:
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
     return bool(poller.poll(0))
+
+
+def _refused(fault: psycopg.OperationalError) -> Transient:
+    """Why there is no connection, in so far as libpq's and RDS Proxy's texts tell."""
+    text = str(fault).lower()
+    if "certificate" in text or "ssl" in text:
+        return Transient(
+            "database_unavailable",
+            "PostgreSQL's certificate is not trusted, or names another host than DATABASE_URL: use the address that "
+            "AWS gives the proxy, and the system's own trusted certificates.",
+        )
+    if "authentication" in text or "credentials" in text or 'role "' in text:
+        return Transient(
+            "database_unavailable",
+            "PostgreSQL refused the login: the function needs rds-db:connect for its user, that user must exist (the "
+            "migrations make it), and the clock must be right.",
+        )
+    return _unavailable(fault)
 
 
 def _unavailable(fault: psycopg.Error) -> Transient:

@@ -77,12 +77,20 @@ def test_an_exception_comes_with_its_name_and_trace() -> None:
 
 def test_a_count_is_a_cloudwatch_metric_in_the_same_line() -> None:
     stream = io.StringIO()
-    Log("webhooks", "ERROR", stream).request("POST /x 400", None, counts={"BadSignature": 1})
+    Log("webhooks", "ERROR", stream, stage="prod").request("POST /x 400", None, counts={"BadSignature": 1})
     line = written(stream)
     assert line["BadSignature"] == 1
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Metrics"] == [{"Name": "BadSignature", "Unit": "Count"}]
-    assert directive["Dimensions"] == [["service"]]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("billing-prod", [["service"]])
+
+
+def test_a_gauge_is_told_apart_by_dimensions_beside_the_service() -> None:
+    stream = io.StringIO()
+    Log("outbox", stream=stream).measure("revenue", {"MrrMinorUnits": 1_200}, currency="eur")
+    line = written(stream)
+    assert (line["MrrMinorUnits"], line["currency"]) == (1_200, "eur")
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service", "currency"]]
 
 
 def test_lines_below_the_level_are_not_written() -> None:

@@ -89,3 +89,24 @@ def test_a_secret_that_cannot_be_read_is_an_error() -> None:
         with pytest.raises(AwsError, match="ResourceNotFoundException"):
             Secret(client, "name").read()
         client.close()
+
+
+def test_what_replaces_a_value_is_read_next_though_the_minute_is_not_over() -> None:
+    with scripted(stored('{"a":1}'), reply(b"{}"), stored('{"a":2}')) as server:
+        client = client_of(server)
+        secret = Secret(client, "name", Clock())
+        secret.read()
+        secret.replace({"a": 2})
+        assert secret.read() == {"a": 2}
+        sent = json.loads(server.requests[1].partition(b"\r\n\r\n")[2])
+        assert (sent["SecretId"], sent["SecretString"]) == ("name", '{"a": 2}')
+        assert len(sent["ClientRequestToken"]) >= 32  # AWS's own clients make one, and it asks for it
+        client.close()
+
+
+def test_the_latest_value_is_asked_for_each_time() -> None:
+    with scripted(stored('{"a":1}'), stored('{"a":2}')) as server:
+        client = client_of(server)
+        secret = Secret(client, "name", Clock())
+        assert [secret.latest(), secret.latest()] == [{"a": 1}, {"a": 2}]
+        client.close()
