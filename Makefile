@@ -9,10 +9,12 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 COVER := $(PY) -m pytest -p no:cacheprovider
 # not for tests marked `alone`: they meet real time limits, and mean to
 PARALLEL := -n $(or $(JOBS),2) --dist worksteal
+# one computes on one core while the other mostly waits; each one's output stays together (an old make mixes the two)
+TWO_AT_ONCE := $(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long templates silence kills damage synth diff deploy layers bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +43,10 @@ stop: $(READY) ## Stop a running system (Ctrl-C in its terminal does the same)
 invoke: $(READY) ## Invoke one function with a sample: make invoke FN=checkout EVENT=events/http/checkout.json
 	@$(PY) -m infra.local invoke "$(FN)" "$(EVENT)"
 
-test: lint typecheck api-diff unit integration contract e2e simulation ## All of it: lint, types, every suite, both coverage gates
+test: $(READY) ## All of it: lint, types, every suite, both coverage gates
+	@$(MAKE) --no-print-directory lint api-diff unit
+	@$(TWO_AT_ONCE) typecheck e2e templates
+	@$(MAKE) --no-print-directory integration contract simulation
 	@echo "==> all green. Next: make run"
 
 unit: $(READY) ## Unit tests, coverage ≥ 85 %
@@ -61,10 +66,14 @@ e2e: $(READY) ## The whole system over HTTP
 	@echo "==> end-to-end tests"
 	@$(COVER) tests/e2e -q
 
+templates: $(READY) ## Production's and the laptop's templates: cdk-nag, cfn-lint, parity, alarms and their runbooks
+	@echo "==> templates"
+	@$(COVER) tests/infra -q
+
 simulation: $(READY) ## Ten fixed seeds of the simulation, then half a minute of fresh ones
 	@echo "==> simulation"
-	@PYTHONHASHSEED=0 $(PY) -m tests.simulation 1-10 --steps 500
-	@$(PY) -m tests.simulation $$(date +%s)- --steps 500 --minutes 0.5
+	@printf '%s\n' '0 1-5' '0 6-10' "random $$(date +%s)- --minutes 0.5" | xargs -P 2 -L 1 \
+	  sh -c 'PYTHONHASHSEED=$$0 exec $(PY) -m tests.simulation "$$@" --steps 500'
 
 simulation-full: $(READY) ## Known-bad designs that must die by their seeds, then a minute of fresh seeds (some minutes)
 	@PYTHONHASHSEED=0 $(COVER) tests/simulation -q
@@ -78,6 +87,16 @@ simulate: $(READY) ## Replay a seed of the simulation: make simulate SEED=17 STE
 
 simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUTES=240 STEPS=800
 	@$(PY) -m tests.simulation $(or $(SEEDS),$$(date +%s)-) --steps $(STEPS) --minutes $(MINUTES) --keep-going
+
+silence: $(READY) ## Weeks without webhooks, then one reconciliation, by seeds: make silence SEEDS=1-50 KIND=listing
+	@$(PY) -m tests.simulation.silence $(or $(SEEDS),1-20) $(if $(KIND),--kind $(KIND)) --keep-going
+
+PART ?= 1/1
+kills: $(READY) ## A reconciliation killed at each request it makes: the same end? make kills PART=1/2 (half an hour)
+	@$(PY) -m tests.kills --part $(PART)
+
+damage: $(READY) ## A thousand random damages to store and cache: all found, all mended? (some minutes)
+	@DAMAGES=$(or $(DAMAGES),1000) $(COVER) tests/integration/usecases/test_random_damage.py -q
 
 bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
 	@$(PY) -m tests.bench.events
@@ -100,11 +119,15 @@ mutate: $(READY) ## Mutation tests: is every rule of billing/domain held by a un
 	  END { for (file in all) printf "%-14s %4d of %4d\n", file, killed[file], all[file] | "sort"; close("sort"); \
 	    printf "==> %d of %d mutants killed, %.1f %%\n", caught, total, 100 * caught / total }'
 
-lint: $(READY) ## ruff, import-linter
+MIGRATIONS := shared/billing/store/migrations
+SQUAWK := .venv/bin/squawk -c shared/billing/store/squawk.toml --no-error-on-unmatched-pattern
+lint: $(READY) ## ruff, import-linter, squawk on new migrations
 	@echo "==> lint"
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --quiet --check . || { echo "run: make format"; exit 1; }
 	@.venv/bin/lint-imports --no-cache
+	@$(SQUAWK) --exclude-path '*_concurrently.sql' $(MIGRATIONS)/*.sql
+	@$(SQUAWK) --no-assume-in-transaction '$(MIGRATIONS)/*_concurrently.sql'
 
 typecheck: $(READY) ## mypy --strict
 	@echo "==> types"
@@ -115,6 +138,7 @@ docs: $(READY) ## Write the pages that are generated from code (docs/errors.md, 
 	@$(PY) -m infra.catalog_schema
 	@$(PY) -m infra.event_schema
 	@$(PY) -m infra.openapi
+	@$(PY) -m infra.inventory
 
 api-diff: $(READY) ## Does the HTTP contract break what callers rely on? make api-diff BASE=main (else the commit before)
 	@echo "==> contract"
@@ -124,7 +148,30 @@ CASES ?= 200
 fuzz: $(READY) ## Invented requests to every route of a system booted for it, for longer: make fuzz CASES=2000 (each way)
 	@FUZZ_CASES=$(CASES) $(COVER) tests/e2e/test_api_schema.py -q -s
 
-template: $(READY) ## Write the routes of template-local.yaml from infra/routes.py
+STAGE ?= staging
+CDK := $(JSII_NODE) infra/cdk/node_modules/aws-cdk/bin/cdk
+infra/cdk/node_modules/.ready: infra/cdk/package-lock.json $(READY)
+	@echo "==> installing the CDK's command line (once)"
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/npm ci --prefix infra/cdk --silent --no-audit --no-fund
+	@touch $@
+
+synth: $(READY) ## Build and check what would be deployed: make synth STAGE=prod OPTIONS="-c front=rest"
+	@rm -rf build/cdk.out
+	@CDK_OUTDIR=build/cdk.out $(PY) -m infra.app -c stage=$(STAGE) $(OPTIONS)
+	@.venv/bin/cfn-lint --ignore-checks W3005 -- build/cdk.out/*.template.json
+	@echo "==> build/cdk.out: nothing found by cdk-nag and cfn-lint. Next: make diff STAGE=$(STAGE), make deploy STAGE=$(STAGE)"
+
+diff: infra/cdk/node_modules/.ready ## What a deployment would change: make diff STAGE=prod
+	@$(CDK) diff -c stage=$(STAGE) $(OPTIONS)
+
+deploy: infra/cdk/node_modules/.ready ## cdk deploy of all stacks, into the account you are logged in to: make deploy STAGE=prod
+	@$(CDK) deploy --all -c stage=$(STAGE) $(OPTIONS)
+	@echo "==> deployed. Next: billing deploy check (docs/deployment.md)"
+
+layers: $(READY) ## Build every package that goes to Lambda, say how large each is
+	@$(PY) -m infra.bundle
+
+template: $(READY) ## Write template-local.yaml from infra/stacks/local.py
 	@$(PY) -m infra.template
 
 format: $(READY) ## Format and mend what ruff can
@@ -132,9 +179,9 @@ format: $(READY) ## Format and mend what ruff can
 	@.venv/bin/ruff format .
 
 lock: $(READY) ## Lock requirements/*.in again (hashes, no registry address)
-	@for name in uv runtime infra dev; do \
+	@for name in uv runtime driver infra dev; do \
 	  .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: stop ## Stop the system; delete its data, the venv and caches
-	@rm -rf .local .venv build/mutate .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.*
+	@rm -rf .local .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage.*

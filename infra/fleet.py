@@ -23,6 +23,7 @@ class Part(Enum):
 
 CONNECT = ("rds-db:connect",)
 READ_SECRET = ("secretsmanager:GetSecretValue",)
+WRITE_SECRET = ("secretsmanager:PutSecretValue",)
 PUT_EVENTS = ("events:PutEvents",)
 
 CHECK = ("dynamodb:BatchGetItem",)
@@ -98,6 +99,7 @@ FLEET = (
             Part.QUEUE: ("sqs:SendMessage", "sqs:GetQueueAttributes"),
             Part.DEAD_LETTERS: ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
             Part.STRIPE_KEY: READ_SECRET,
+            Part.WEBHOOK_SECRETS: READ_SECRET + WRITE_SECRET,
         },
         memory=1024,
         livemode=True,
@@ -164,6 +166,8 @@ SCHEDULES = (
     # the day's run is begun by one rule; the other has a slice of whatever run is open worked on each minute
     Schedule("reconciliation", "reconciliation", "cron(17 3 * * ? *)", {"start": True}),
     Schedule("reconciliation-tick", "reconciliation", "rate(1 minute)"),
+    # somebody has to ask, or nobody is told that the store is away
+    Schedule("ready", "health", "rate(1 minute)", {"httpMethod": "GET", "resource": "/ready"}),
 )
 
 

@@ -1,6 +1,6 @@
 """What differs between stages: one typed record each, so that a misspelt option fails before anything is deployed."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -63,13 +63,16 @@ STAGING = Stage(name="staging", livemode=False, capacity_max=2, retain=False, lo
 STAGES = {stage.name: stage for stage in (PROD, STAGING)}
 
 
-def stage_from(context: Callable[[str], object]) -> Stage:
-    """The stage that `-c stage=…` names (staging by default), with what other `-c OPTION=…` change. Raises BadStage."""
-    name = str(context("stage") or STAGING.name)
+def stage_from(context: Mapping[str, object]) -> Stage:
+    """The stage that `-c stage=…` names (staging by default), with what other `-c OPTION=…` change.
+
+    `context` may hold the CDK's own switches, whose names have a colon, a slash or a hyphen. Raises BadStage.
+    """
+    name = str(context.get("stage", STAGING.name))
     if name not in STAGES:
         raise BadStage(f"there is no stage {name!r}: -c stage={' or '.join(STAGES)} (infra/stages.py)")
-    given = {option: context(option) for option in Stage.model_fields if option != "name"}
-    changes = {option: value for option, value in given.items() if value is not None}
+    ours = {option: value for option, value in context.items() if not set(":/-") & set(option)}
+    changes = {option: value for option, value in ours.items() if option not in ("stage", "name")}
     try:
         return Stage.model_validate({**STAGES[name].model_dump(), **changes})
     except ValidationError as fault:
@@ -78,4 +81,7 @@ def stage_from(context: Callable[[str], object]) -> Stage:
 
 def _told(error: ErrorDetails) -> str:
     option = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(each for each in Stage.model_fields if each != "name")
+        return f"{option}: there is no such option, but stage, {known}"
     return f"{option}={error['input']}: {error['msg']}" if option else error["msg"]

@@ -48,12 +48,13 @@ class Settings:
     stripe_livemode: bool
     stripe_api_base: str | None
     log_level: str = "INFO"
+    stage: str = "local"
 
 
 def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
     """The handler. Raises BadSettings where the environment lacks something."""
     settings = load(Settings, environ)
-    log = Log("apply_events", settings.log_level)
+    log = Log("apply_events", settings.log_level, stage=settings.stage)
     secret = Secret(AwsClient(SECRETS_MANAGER, TIMEOUT, environ), settings.stripe_api_key_secret_id)
     bus = Bus(AwsClient(EVENTBRIDGE, TIMEOUT, environ), settings.event_bus_name)
     publisher = Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus)
@@ -92,9 +93,18 @@ def _settle(worker: Worker, record: dict[str, Any], context: Any, log: Log, coun
         counts["EventBroken"] += 1
         _broken(worker, record, fault, log)
         return _pause(record)
-    counts["Event" + outcome.status.title().replace("_", "")] += 1
+    _measure(outcome, worker.now(), counts)
     _tell(outcome, log)
     return None
+
+
+def _measure(outcome: Outcome, now: datetime, counts: Counter[str]) -> None:
+    """The age is the batch's oldest event's, since Stripe's `event.created`; what was settled before is not late."""
+    counts["Event" + outcome.status.title().replace("_", "")] += 1
+    if outcome.unknown_status is not None:
+        counts["EventUnknownStatus"] += 1
+    if outcome.created is not None:
+        counts["EventAgeSeconds"] = max(counts["EventAgeSeconds"], int(now.timestamp()) - outcome.created)
 
 
 def _pause(record: dict[str, Any], at_least: int = 0) -> int:

@@ -51,6 +51,7 @@ class Settings:
     stripe_livemode: bool
     stripe_api_base: str | None = None
     log_level: str = "INFO"
+    stage: str = "local"
 
 
 def build(
@@ -60,7 +61,7 @@ def build(
 ) -> Handle:
     """The handler. Raises BadSettings where the environment lacks a variable."""
     settings = load(Settings, environ)
-    log = Log("reconciliation", settings.log_level)
+    log = Log("reconciliation", settings.log_level, stage=settings.stage)
     secret = Secret(AwsClient(SECRETS_MANAGER, TIMEOUT, environ), settings.stripe_api_key_secret_id)
     bus = Bus(AwsClient(EVENTBRIDGE, TIMEOUT, environ), settings.event_bus_name)
     publisher = Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus)

@@ -12,7 +12,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra import fleet
-from infra.constructs.places import Places
+from infra.constructs.places import Database, Places
 from infra.fleet import LIVEMODE, Part
 
 _NETWORK = ("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface")
@@ -40,8 +40,18 @@ class Shell:
 
 def add_function(scope: Construct, entry: fleet.Function, shell: Shell, places: Places) -> lambda_.Function:
     """The function named `<prefix>-<entry.name>`, with its rights on its places and nothing else."""
+    function, role = bare_function(scope, entry, shell, places.database, environment(entry, shell, places))
+    for part, actions in entry.rights.items():
+        _grant(role, part, actions, places)
+    return function
+
+
+def bare_function(
+    scope: Construct, entry: fleet.Function, shell: Shell, database: Database, variables: Mapping[str, str]
+) -> tuple[lambda_.Function, iam.Role]:
+    """The same without any right on the deployment's parts, and its role to add them to."""
     name = f"{shell.prefix}-{entry.name}"
-    inside = Part.STORE in entry.rights and places.database.vpc is not None
+    inside = Part.STORE in entry.rights and database.vpc is not None
     role = _role(scope, entry, name, inside=inside)
     function = lambda_.Function(
         scope,
@@ -55,22 +65,25 @@ def add_function(scope: Construct, entry: fleet.Function, shell: Shell, places: 
         layers=list(shell.layers(scope, entry.folder)),
         memory_size=entry.memory,
         timeout=Duration.seconds(entry.timeout),
-        environment=environment(entry, shell, places),
+        environment=dict(variables),
         role=role.without_policy_updates(),
         tracing=lambda_.Tracing.ACTIVE if shell.traced else None,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if shell.restored and entry.restored else None,
         reserved_concurrent_executions=entry.reserved if shell.reserve else None,
-        vpc=places.database.vpc if inside else None,
-        vpc_subnets=places.database.subnets if inside else None,
-        security_groups=list(places.database.security_groups) if inside else None,
+        vpc=database.vpc if inside else None,
+        vpc_subnets=database.subnets if inside else None,
+        security_groups=list(database.security_groups) if inside else None,
+    )
+    Validations.of(function).acknowledge(
+        Acknowledgment(
+            id="AwsSolutions-L1", reason="3.13 is the newest Python that our packages are built and tested for."
+        )
     )
     if shell.log_days is not None:
         _log(scope, entry, name, shell, role)
     if shell.traced:
         _let_trace(role)
-    for part, actions in entry.rights.items():
-        _grant(role, part, actions, places)
-    return function
+    return function, role
 
 
 def environment(entry: fleet.Function, shell: Shell, places: Places) -> dict[str, str]:
@@ -144,9 +157,9 @@ def _grant(role: iam.Role, part: Part, actions: Sequence[str], places: Places) -
         case Part.STORE:
             places.database.grant_connect(role)
         case Part.STRIPE_KEY:
-            _read_secret(role, places.stripe_key)
+            _use_secret(role, actions, places.stripe_key)
         case Part.WEBHOOK_SECRETS:
-            _read_secret(role, places.webhook_secrets)
+            _use_secret(role, actions, places.webhook_secrets)
         case Part.TABLE:
             _allow(role, part, actions, places.table.table_arn)
         case Part.QUEUE:
@@ -164,8 +177,10 @@ def _allow(role: iam.Role, part: Part, actions: Sequence[str], arn: str) -> None
     role.add_to_policy(iam.PolicyStatement(sid=sid, actions=list(actions), resources=[arn]))
 
 
-def _read_secret(role: iam.Role, secret: secretsmanager.ISecret) -> None:
+def _use_secret(role: iam.Role, actions: Sequence[str], secret: secretsmanager.ISecret) -> None:
     """With its key, where it has one of ours."""
-    role.add_to_policy(iam.PolicyStatement(actions=list(fleet.READ_SECRET), resources=[secret.secret_arn]))
+    role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=[secret.secret_arn]))
     if secret.encryption_key is not None:
         secret.encryption_key.grant_decrypt(role)
+        if set(fleet.WRITE_SECRET) & set(actions):
+            secret.encryption_key.grant(role, "kms:GenerateDataKey")

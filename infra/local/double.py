@@ -58,12 +58,12 @@ def new_api_key() -> str:
 def ensure_webhook_endpoint(client: StripeClient, kept: Kept, url: str) -> None:
     """Have Stripe send the events this service handles to `url`; notes the endpoint and its secret in `kept`.
 
-    An endpoint of ours whose secret we do not know (a run killed between the two) is replaced.
+    An endpoint of ours whose secret we do not know (a run killed between the two, or a rotation) is replaced.
     """
     ours = [
         endpoint
         for endpoint in client.v1.webhook_endpoints.list().auto_paging_iter()
-        if endpoint.metadata.to_dict() == MADE_BY
+        if endpoint.metadata.to_dict() == MADE_BY or endpoint.url == url
     ]
     for endpoint in ours:
         if endpoint.id == kept.webhook_endpoint and kept.webhook_secret:

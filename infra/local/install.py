@@ -74,7 +74,7 @@ def _parameters(kept: Kept, places: Places) -> dict[str, str]:
         "AwsEndpointUrl": places.aws_endpoint_url,
         "StripeApiBase": places.stripe_url,
         "StripeApiKey": json.dumps({"api_key": kept.stripe_api_key}),
-        "StripeWebhookSecrets": json.dumps({"secrets": [kept.webhook_secret]}),
+        "StripeWebhookSecrets": json.dumps({"secrets": [kept.webhook_secret], "endpoints": [kept.webhook_endpoint]}),
     }
 
 

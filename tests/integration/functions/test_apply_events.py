@@ -121,6 +121,40 @@ def test_the_message_received_most_often_is_handled_last(shop: Shop, handle: Han
     assert applied == [json.loads(second)["id"], json.loads(first)["id"]]
 
 
+def told(capfd: Any) -> dict[str, Any]:
+    """The line of the last batch, with its metrics."""
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    last: dict[str, Any] = [line for line in lines if line["message"] == "events"][-1]
+    return last
+
+
+def test_alarms_get_what_became_of_the_events_and_how_old_they_were(
+    shop: Shop, environ: dict[str, str], capfd: Any
+) -> None:
+    shop.buy("ann", "pro_monthly")
+    created = next(body for body in shop.events() if b'"customer.subscription.created"' in body)
+    at = datetime.fromtimestamp(json.loads(created)["created"] + 7, UTC)
+    handle = build(environ, lambda: at)
+
+    handle({"Records": [record(accepted(created))]}, CONTEXT)
+    first = told(capfd)
+    handle({"Records": [record(accepted(created), receipts=2)]}, CONTEXT)
+
+    assert (first["EventApplied"], first["EventAgeSeconds"]) == (1, 7)
+    assert "EventAgeSeconds" not in told(capfd)
+
+
+def test_a_status_that_stripe_invented_is_counted(shop: Shop, handle: Handle, capfd: Any) -> None:
+    shop.buy("ann", "pro_monthly")
+    created = next(body for body in shop.events() if b'"customer.subscription.created"' in body)
+    invented = json.loads(created)
+    invented["data"]["object"]["status"] = "hibernating"
+
+    handle({"Records": [record(accepted(json.dumps(invented).encode()))]}, CONTEXT)
+
+    assert told(capfd)["EventUnknownStatus"] == 1
+
+
 def test_an_event_too_large_for_the_queue_is_fetched_from_stripe(shop: Shop, handle: Handle) -> None:
     shop.buy("ann", "pro_monthly")
     event_id = json.loads(next(b for b in shop.events() if b'"checkout.session.completed"' in b))["id"]

@@ -87,6 +87,24 @@ def test_the_backlog_is_a_metric(world: World, environ: dict[str, str], capsys: 
     assert (units["OutboxBacklog"], units["OutboxOldestSeconds"]) == ("Count", "Seconds")
 
 
+def test_how_the_business_stands_is_measured_once_an_hour(
+    world: World, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.subscribe("ann")
+    clock = iter(START + timedelta(minutes=minute) for minute in (29, 30, 31))
+    handle = build(environ, lambda: next(clock))
+
+    for _ in range(3):
+        handle({}, CONTEXT)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    [business] = [line for line in lines if line["message"] == "business"]
+    assert (business["PayingCustomers"], business["InboxFailed"]) == (1, 0)
+    counted = {line["status"]: line["Subscriptions"] for line in lines if line["message"] == "subscriptions"}
+    assert (counted["active"], counted["trialing"]) == (1, 0)
+    assert [line["currency"] for line in lines if line["message"] == "revenue"] == ["usd"]
+
+
 def test_what_broke_fails_the_invocation_after_its_metrics_are_written(
     world: World, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ from infra.stages import BadStage, Stage, stage_from
 
 
 def stage(**options: str) -> Stage:
-    return stage_from(options.get)
+    return stage_from({**options, "@aws-cdk/core:checkSecretUsage": True})
 
 
 def test_staging_is_the_stage_where_none_is_named() -> None:
@@ -30,6 +30,7 @@ def test_an_option_changes_one_thing() -> None:
         ({"front": "alb"}, "-c front=alb: Input should be 'http' or 'rest'"),
         ({"reserve": "perhaps"}, "-c reserve=perhaps"),
         ({"capacity_max": "much"}, "-c capacity_max=much"),
+        ({"reserved": "false"}, "-c reserved: there is no such option, but stage, livemode, front"),
         ({"rest_private": "true"}, "needs -c front=rest"),
         ({"domain": "billing.example.com"}, "-c certificate_arn"),
     ],
