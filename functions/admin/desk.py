@@ -15,6 +15,7 @@ from billing.http.operations import Asked, Operation
 from billing.payments.client import StripeClient
 from billing.runtime.aws import AwsClient
 from billing.usecases import once
+from billing.usecases.inspect_deployment import StripeSecrets
 from billing.usecases.operator import Operator
 from billing.usecases.publish_outbox import Publisher
 
@@ -24,7 +25,10 @@ ALL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`stripe` gives the client of the key as it is now; the queues are those of the event worker."""
+    """`stripe` gives the client of the key as it is now; the queues are those of the event worker.
+
+    `played`: a double plays Stripe.
+    """
 
     publisher: Publisher
     stripe: Callable[[], StripeClient]
@@ -33,6 +37,9 @@ class Desk:
     sqs: AwsClient
     queue_url: str
     dead_letter_queue_url: str
+    secrets: StripeSecrets
+    played: bool = False
+    stage: str = "local"
 
     @property
     def database_url(self) -> str:

@@ -19,6 +19,7 @@ from billing.runtime.entrypoint import Handle, entrypoint
 from billing.runtime.log import Log
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import load
+from billing.usecases.inspect_deployment import StripeSecrets
 from billing.usecases.publish_outbox import Publisher
 from functions.admin import (
     audit,
@@ -26,6 +27,7 @@ from functions.admin import (
     catalog,
     catalog_lists,
     customers,
+    deployment,
     events,
     grants,
     keys,
@@ -54,6 +56,7 @@ ROUTES: Routes = (
     *metrics.ROUTES,
     *runs.ROUTES,
     *rebuilds.ROUTES,
+    *deployment.ROUTES,
     *scrape.ROUTES,
 )
 
@@ -66,15 +69,18 @@ class Settings:
     queue_url: str
     dead_letter_queue_url: str
     stripe_api_key_secret_id: str
+    stripe_webhook_secret_id: str
     stripe_livemode: bool
     stripe_api_base: str | None = None
     log_level: str = "INFO"
+    stage: str = "local"
 
 
 def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
     """The handler. Opens no connection: the first request does. Raises BadSettings."""
     settings = load(Settings, environ)
-    secret = Secret(AwsClient(SECRETS_MANAGER, TIMEOUT, environ), settings.stripe_api_key_secret_id)
+    manager = AwsClient(SECRETS_MANAGER, TIMEOUT, environ)
+    secret = Secret(manager, settings.stripe_api_key_secret_id)
     bus = Bus(AwsClient(EVENTBRIDGE, TIMEOUT, environ), settings.event_bus_name)
     desk = Desk(
         Publisher(settings.database_url, cache.connect(settings.table_name, environ=environ), bus),
@@ -84,6 +90,9 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
         AwsClient(SQS, TIMEOUT, environ),
         settings.queue_url,
         settings.dead_letter_queue_url,
+        StripeSecrets(secret, Secret(manager, settings.stripe_webhook_secret_id)),
+        played=settings.stripe_api_base is not None,
+        stage=settings.stage,
     )
     return front(desk, Log("admin", settings.log_level))
 

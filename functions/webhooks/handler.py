@@ -28,6 +28,7 @@ class Settings:
     queue_url: str
     stripe_webhook_secret_id: str
     log_level: str = "INFO"
+    stage: str = "local"
 
 
 def build(
@@ -37,7 +38,7 @@ def build(
 ) -> Handle:
     """The handler. Raises BadSettings where a setting or the signing secret is missing: no unverified cold start."""
     settings = load(Settings, environ)
-    log = Log("webhooks", settings.log_level)
+    log = Log("webhooks", settings.log_level, stage=settings.stage)
     secret = Secret(AwsClient(SECRETS_MANAGER, TIMEOUT, environ), settings.stripe_webhook_secret_id, monotonic)
     signing_secrets(secret.read())
     ingress = Ingress(secret, AwsClient(SQS, TIMEOUT, environ), settings.queue_url)
@@ -52,8 +53,8 @@ def _accept(ingress: Ingress, request: Request, now: datetime) -> Response:
     try:
         accept_event(ingress, _body(request), request.header("stripe-signature") or "", now)
     except BadSignature as error:
-        return refused(error, request.request_id, {"BadSignature": 1})
-    return Response(200, '{"received":true}', counts={"EventAccepted": 1})
+        return refused(error, request.request_id, {"EventAccepted": 0, "BadSignature": 1})
+    return Response(200, '{"received":true}', counts={"EventAccepted": 1, "BadSignature": 0})
 
 
 def _body(request: Request) -> bytes:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
@@ -63,6 +64,7 @@ class Means:
     folder: Path = field(default_factory=Path.cwd)
     transport: httpx.BaseTransport | None = None
     pause: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from billing_cli.commands import (
     bootstrap,
     catalog,
     customers,
+    deploy,
     events,
     grants,
     keys,
@@ -19,6 +20,7 @@ from billing_cli.commands import (
     rebuild,
     runs,
     status,
+    webhook,
 )
 
 APP = typer.Typer(
@@ -42,6 +44,8 @@ _NOUNS = {
     "audit": audit.GROUP,
     "runs": runs.GROUP,
     "profile": profiles.GROUP,
+    "deploy": deploy.GROUP,
+    "webhook": webhook.GROUP,
 }
 for _noun, _group in _NOUNS.items():
     APP.add_typer(_group, name=_noun)

@@ -29,6 +29,7 @@ from functions.admin.desk import Desk
 from functions.admin.handler import front
 from tests.support.faulty_dynamodb import FaultyDynamoDB, run_faulty_dynamodb
 from tests.support.gateway import Answer, ask
+from tests.support.office import vault_of
 from tests.support.world import START, World, make_world
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
@@ -67,7 +68,7 @@ class Clerk:
         """To the operators' function."""
         if self._desk is None:
             sqs = AwsClient(SQS, 2, self.publisher.cache.aws.environ)
-            desk = Desk(self.publisher, _no_stripe, False, self.now, sqs, "", "")
+            desk = Desk(self.publisher, _no_stripe, False, self.now, sqs, "", "", vault_of(sqs.environ))
             self._desk = front(desk, Log("admin", stream=self.log))
         headers = {} if idempotency is None else {"Idempotency-Key": idempotency}
         return ask(self._desk, route, body, key=key or self.admin_key, headers=headers, query=query, path=path)

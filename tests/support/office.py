@@ -1,19 +1,29 @@
 """The operators' function with an admin key, asked through literal gateway events."""
 
 import io
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from billing.runtime.aws import SECRETS_MANAGER, AwsClient
 from billing.runtime.entrypoint import Handle
+from billing.runtime.secrets import Secret
 from billing.store.connection import close
+from billing.usecases.inspect_deployment import StripeSecrets
 from functions.entitlements import handler as entitlements
 from tests.support.gateway import Answer, ask
 from tests.support.shop import Shop
 
 ResultT = TypeVar("ResultT")
+
+
+def vault_of(environ: Mapping[str, str]) -> StripeSecrets:
+    """Two secrets by names that are new; whoever needs one stores it."""
+    manager = AwsClient(SECRETS_MANAGER, 2, environ)
+    return StripeSecrets(*(Secret(manager, f"{name}-{uuid.uuid4().hex[:8]}") for name in ("api-key", "webhook")))
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class Office:
     queue_url: str
     dead_letter_queue_url: str
     environ: Mapping[str, str]
+    vault: StripeSecrets
+    """Nothing is stored in it."""
 
     @property
     def database_url(self) -> str:

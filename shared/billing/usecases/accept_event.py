@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing.domain.signing import placeholder_of, signings_of
 from billing.errors import Transient
 from billing.messages.queue import message_of, send
 from billing.payments.signature import BadSignature, verify
 from billing.runtime.aws import AwsClient, AwsError
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import BadSettings
-
-MAX_SECRETS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,16 @@ def accept_event(ingress: Ingress, body: bytes, header: str, now: datetime) -> N
 
 
 def signing_secrets(value: dict[str, object]) -> list[str]:
-    """The secrets in the stored JSON. Raises BadSettings for none, an empty one, or more than two."""
-    secrets = value.get("secrets")
-    listed = secrets if isinstance(secrets, list) else []
-    usable = [secret for secret in listed if isinstance(secret, str) and secret.startswith("whsec_")]
-    if not usable or len(usable) != len(listed) or len(usable) > MAX_SECRETS or "whsec_" in usable:
-        raise BadSettings('the webhook secret must be {"secrets": ["whsec_…"]}, with one or two signing secrets')
-    return usable
+    """The secrets in the stored JSON; before the first is stored, the deployment's placeholder, which fits nothing.
+
+    Raises BadSettings for none, an empty one, or more than two.
+    """
+    signings, placeholder = signings_of(value), placeholder_of(value)
+    if signings:
+        return [each.secret for each in signings]
+    if signings == () and placeholder is not None:
+        return [placeholder]
+    raise BadSettings('the webhook secret must be {"secrets": ["whsec_…"]}, with one or two signing secrets')
 
 
 def _verify_with_newer(secret: Secret, body: bytes, header: str, now: datetime) -> None:

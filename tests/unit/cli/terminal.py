@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Terminal:
     replies: list[Reply] = field(default_factory=list)
     asked: list[httpx.Request] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
+    now: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
     @property
     def profiles_file(self) -> Path:
@@ -69,6 +71,7 @@ class Terminal:
             folder=self.folder,
             transport=httpx.MockTransport(self._reply),
             pause=self.pauses.append,
+            now=lambda: self.now,
         )
         result = CliRunner().invoke(APP, list(arguments), obj=means, input=typed, env=environ)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -105,7 +105,7 @@ def test_what_to_do_is_said_about_codes_that_there_are() -> None:
     assert set(MENDS) <= set(KINDS)
 
 
-@pytest.mark.parametrize("code", ["url_not_allowed", "of_a_newer_release"])
+@pytest.mark.parametrize("code", ["mixed_prices", "of_a_newer_release"])
 def test_a_code_without_advice_of_its_own_leads_to_the_page_of_errors(terminal: Terminal, code: str) -> None:
     assert (
         f"docs/errors.md says what to do about `{code}`" in terminal.replying(problem(422, code)).run(*SUSPEND).stderr

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from billing.domain.signing import PLACEHOLDER
 from billing.errors import Transient
 from billing.messages.queue import Accepted, from_message
 from billing.payments.signature import BadSignature
@@ -94,6 +95,15 @@ def test_a_queue_or_secret_store_that_is_down_is_a_fault_of_the_moment(aged: flo
 def test_a_stored_value_without_one_or_two_signing_secrets_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(BadSettings, match="one or two"):
         signing_secrets(value)
+
+
+def test_before_the_first_is_stored_the_deployments_placeholder_stands_in_and_fits_nothing_of_stripes() -> None:
+    (placeholder,) = signing_secrets({"secrets": [], PLACEHOLDER: "r" * 32})
+    assert placeholder == "whsec_" + "r" * 32
+
+
+def test_a_placeholder_is_live_no_more_once_a_secret_is_stored() -> None:
+    assert signing_secrets({"secrets": ["whsec_a"], PLACEHOLDER: "r" * 32}) == ["whsec_a"]
 
 
 def test_one_or_two_signing_secrets_are_live() -> None:
