@@ -126,8 +126,8 @@ lint: $(READY) ## ruff, import-linter, squawk on new migrations
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --quiet --check . || { echo "run: make format"; exit 1; }
 	@.venv/bin/lint-imports --no-cache
-	@$(SQUAWK) --exclude-path '*_concurrently.sql' $(MIGRATIONS)/*.sql
-	@$(SQUAWK) --no-assume-in-transaction '$(MIGRATIONS)/*_concurrently.sql'
+	@$(SQUAWK) $(MIGRATIONS)/*.sql
+	@$(SQUAWK) --exclude-path none --no-assume-in-transaction '$(MIGRATIONS)/*_concurrently.sql'
 
 typecheck: $(READY) ## mypy --strict
 	@echo "==> types"
