@@ -80,4 +80,4 @@ def _batch(means: Means, after: str, rows: Sequence[tuple[str, int]], *, done: b
             connection.execute(_STAGE, (means.run_id, name))
 
     drifts = tuple(Drift("field_mismatch", "toy", name, {"repairs": 0}, {"repairs": 1}) for name, n in rows if n == 0)
-    return Batch({"after": after}, len(rows), sha256(repr(rows).encode()).digest(), stage, drifts, done)
+    return Batch({"after": after}, len(rows), (sha256(repr(rows).encode()).digest(),), stage, drifts, done)

@@ -7,12 +7,12 @@ whose the object is. Instants are whole seconds.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from stripe import StripeClient
 
 from billing.domain.facts import (
@@ -36,6 +36,7 @@ from billing.payments.events import read_customer, read_invoice, read_subscripti
 from billing.payments.members import Members
 from billing.payments.objects import CHECKOUT_PARTS, Gone, Page, fetch_subscription, page, read_whole_checkout
 from billing.payments.prices import EXPAND, read_price, read_product
+from billing.payments.pruned import PRUNED
 
 State = dict[str, Any]
 Mirrored = (
@@ -82,15 +83,15 @@ def ask_page(client: StripeClient, kind: str, *, since: int | None, after: str |
     """
     collection = COLLECTIONS[kind]
     window = {} if since is None else {"created": {"gte": since}}
-    return page(client, collection.path, {**collection.params, **window}, after)
+    return page(client, collection.path, {**collection.params, **window}, after, PRUNED.get(kind))
 
 
 def read_mirrored(client: StripeClient, kind: str, found: Page) -> ListedPage:
     """What the page says. What it embeds cut short is asked for. Raises Transient, Permanent (`stripe_refused`)."""
     collection = COLLECTIONS[kind]
     rows = tuple(_listed(client, collection, row) for row in found.rows)
-    said = json.dumps([[row.id, row.state and row.state["fact"]] for row in rows], sort_keys=True)
-    return ListedPage(rows, found.at, hashlib.sha256(said.encode()).digest())
+    said = msgspec.json.encode([[row.id, row.state and row.state["fact"]] for row in rows], order="deterministic")
+    return ListedPage(rows, found.at, hashlib.sha256(said).digest())
 
 
 def last_payment(client: StripeClient, subscription_id: str) -> tuple[Listed | None, int]:

@@ -50,6 +50,7 @@ from billing.payments.events import (
 )
 from billing.payments.members import Members
 from billing.payments.prices import EXPAND, read_price, read_product
+from billing.payments.transport import Decode
 
 F_co = TypeVar("F_co", bound=Fact, covariant=True)
 _PAGE = 100
@@ -269,9 +270,13 @@ def pages(client: StripeClient, path: str, params: dict[str, Any]) -> Iterator[t
         after = found.last
 
 
-def page(client: StripeClient, path: str, params: dict[str, Any], after: str | None) -> Page:
-    """A page of a list, those after the id `after`."""
-    start = {} if after is None else {"starting_after": after}
+def page(
+    client: StripeClient, path: str, params: dict[str, Any], after: str | None, decode: Decode | None = None
+) -> Page:
+    """A page of a list, those after the id `after`. `decode`: from its body to what is read of it, if not all is."""
+    start: dict[str, Any] = {} if after is None else {"starting_after": after}
+    if decode is not None:
+        start["decode"] = decode
     with our_errors():
         response = client.raw_request("get", path, limit=_PAGE, **params, **start)
     rows, more = Members({"list": response.data}, path).rows("list")

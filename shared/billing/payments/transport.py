@@ -7,7 +7,7 @@ dictionaries; its HTTP goes through layers that look up proxies and passwords an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +17,7 @@ import stripe
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
+Decode = Callable[[str | bytes], Any]
 _KEPT = 10  # connections, each used by one thread at a time
 
 
@@ -81,13 +82,16 @@ class Client(stripe.StripeClient):
         self._asking = {"Authorization": f"Bearer {api_key}", "Stripe-Version": version}
         self._api_base, self._http, self._retries = api_base, http, retries
 
-    def raw_request(self, method_: str, url_: str, **params: Any) -> Any:
-        """As the SDK's, with its retries and errors. Raises `stripe.StripeError`."""
+    def raw_request(self, method_: str, url_: str, *, decode: Decode = json.loads, **params: Any) -> Any:
+        """As the SDK's, with its retries and errors. `decode` reads the body of what is asked for and found; it raises
+        ValueError where that is no JSON. Raises `stripe.StripeError`.
+        """
         if method_ != "get":
             return super().raw_request(method_, url_, **params)
         query = urlencode([pair for name, value in params.items() for pair in _pairs(name, value)])
         url = f"{self._api_base}{url_}?{query}" if query else f"{self._api_base}{url_}"
-        return _read(*self._http.request_with_retries("get", url, self._asking, max_network_retries=self._retries))
+        answer = self._http.request_with_retries("get", url, self._asking, max_network_retries=self._retries)
+        return _read(decode, *answer)
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -102,14 +106,14 @@ def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def _read(body: str | bytes, status: int, headers: Mapping[str, str]) -> Answer:
+def _read(decode: Decode, body: str | bytes, status: int, headers: Mapping[str, str]) -> Answer:
     # Not copied into a dict, as the SDK's type has it: there their names would no longer be found in any case.
-    told = cast("dict[str, str]", headers)
+    told, found = cast("dict[str, str]", headers), 200 <= status < 300
     try:
-        data = json.loads(body)
+        data = (decode if found else json.loads)(body)
     except ValueError as fault:
         raise stripe.APIError("the answer is no JSON", http_status=status, headers=told) from fault
-    if 200 <= status < 300:
+    if found:
         return Answer(data, headers)
     error = data.get("error") if isinstance(data, dict) else None
     code, param = (error.get("code"), error.get("param")) if isinstance(error, dict) else (None, None)

@@ -67,7 +67,7 @@ def compare_cache(means: Means, position: Json) -> Batches:
         items, after = scan(client, after, PAGE)
         done = after is None
         drifts = tuple(drift_of(finding, means.worker.now()) for finding in examine(means, items))
-        yield Batch({"after": after}, len(items), b"", nothing, drifts, done)
+        yield Batch({"after": after}, len(items), (), nothing, drifts, done)
 
 
 def examine(means: Means, items: Sequence[Item]) -> list[Finding]:

@@ -31,7 +31,7 @@ def compare_holdings(means: Means, position: Json) -> Batches:
         after, done = found[-1].customer_id if found else after, len(found) < AT_ONCE
         faulty = [(one, fault) for one in found if (fault := one.fault()) is not None]
         drifts = tuple(_drift(one, fault) for one, fault in faulty)
-        yield Batch({"after": after}, len(found), b"", nothing, drifts, done)
+        yield Batch({"after": after}, len(found), (), nothing, drifts, done)
 
 
 def _drift(one: Derived, fault: Fault) -> Drift:

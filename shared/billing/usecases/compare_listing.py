@@ -7,7 +7,7 @@ does not grow with either. What a list does not show is asked for by its id befo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
@@ -17,16 +17,17 @@ from billing.domain.facts import InvoiceFact
 from billing.errors import Permanent
 from billing.payments import objects
 from billing.payments.client import StripeClient
-from billing.payments.mirrored import COLLECTIONS, DATED, Mirrored, ask_page, read_mirrored, state_of
+from billing.payments.mirrored import COLLECTIONS, DATED, ListedPage, Mirrored, ask_page, read_mirrored, state_of
 from billing.payments.objects import Fetched, Gone, Page
 from billing.store import mirrors
 from billing.store.connection import Connection, transaction
 from billing.store.mirrors import Staged, Unequal
 from billing.usecases.last_payments import KIND as INVOICE
 from billing.usecases.last_payments import last_payments
+from billing.usecases.pages_ahead import one_thread, pages_ahead
 from billing.usecases.passes import Batch, Batches, Drift, Json, Means, nothing
 
-WIDTH = 500
+WIDTH = 1000
 """Ids a slice has at most."""
 
 MOST_CONFIRMED = 50
@@ -89,11 +90,10 @@ class _Place:
 def compare_listing(means: Means, position: Json) -> Batches:
     """Raises Transient, Permanent (`stripe_refused`)."""
     place: _Place | None = _Place(**position) if position else _Place()
-    # Left however the pass ends, and not before the question on its way is answered: no thread outlives a slice.
-    with ThreadPoolExecutor(1, "listing") as ahead:
+    with one_thread() as thread:
         while place is not None:
             if not place.listed:
-                yield from _stage(means, place, ahead)
+                yield from _stage(means, place, thread)
                 place = _Place(place.kind, listed=True)
             if place.kind == INVOICE:
                 place = place.beyond()
@@ -102,49 +102,54 @@ def compare_listing(means: Means, position: Json) -> Batches:
             yield batch
 
 
-def _stage(means: Means, place: _Place, ahead: Executor) -> Iterator[Batch]:
+def _stage(means: Means, place: _Place, thread: Executor) -> Iterator[Batch]:
     if place.kind == CHARGE:
         yield _charges(means, place)
     elif place.kind == PAYMENT:
         for batch, last in last_payments(means, place.after or ""):
             yield replace(batch, position=replace(place, after=last).position)
     else:
-        yield from _list(means, place, ahead)
+        yield from _list(means, place, thread)
 
 
-def _list(means: Means, place: _Place, ahead: Executor) -> Iterator[Batch]:
-    """Page after page: while one is read and stored, the next is on its way."""
-    asked: Future[Page] | None = _ask(means, place, ahead)
-    while asked is not None:
-        found = asked.result()
-        place = replace(place, after=found.last) if found.last is not None else _Place(place.kind, listed=True)
-        asked = None if place.listed else _ask(means, place, ahead)
-        yield _listed(means, place, found)
+def _list(means: Means, place: _Place, thread: Executor) -> Iterator[Batch]:
+    """Page after page: while some are read and stored, the next are on their way."""
+
+    def ask(after: str | None) -> Page:
+        means.spend()
+        since = _since(means, place.kind)
+        seconds = None if since is None else int(since.timestamp())
+        return ask_page(means.worker.stripe, place.kind, since=seconds, after=after)
+
+    def read(page: Page) -> ListedPage:
+        return read_mirrored(means.worker.stripe, place.kind, page)
+
+    for pages, last in pages_ahead(thread, ask, read, place.after):
+        onward = _Place(place.kind, listed=True) if last is None else replace(place, after=last)
+        yield _listed(means, onward, pages)
 
 
 def _charges(means: Means, place: _Place) -> Batch:
     def stage(connection: Connection) -> None:
         mirrors.stage_charges(connection, means.run_id)
 
-    return Batch(replace(place, listed=True).position, 0, b"", stage, (), done=False)
+    return Batch(replace(place, listed=True).position, 0, (), stage, (), done=False)
 
 
-def _ask(means: Means, place: _Place, ahead: Executor) -> Future[Page]:
-    means.spend()
-    since = _since(means, place.kind)
-    seconds = None if since is None else int(since.timestamp())
-    return ahead.submit(ask_page, means.worker.stripe, place.kind, since=seconds, after=place.after)
-
-
-def _listed(means: Means, onward: _Place, found: Page) -> Batch:
-    """A page to be staged; `onward`: where it goes on behind it."""
-    page = read_mirrored(means.worker.stripe, onward.kind, found)
-    rows = [Staged(row.id, page.at, {**row.state, "created": row.created}) for row in page.rows if row.state]
+def _listed(means: Means, onward: _Place, pages: list[ListedPage]) -> Batch:
+    """Pages to be staged as one; `onward`: where it goes on behind them."""
+    rows = [
+        Staged(row.id, page.at, {**row.state, "created": row.created})
+        for page in pages
+        for row in page.rows
+        if row.state
+    ]
 
     def stage(connection: Connection) -> None:
         mirrors.stage(connection, means.run_id, onward.kind, rows)
 
-    return Batch(onward.position, len(page.rows), page.digest, stage, (), done=False)
+    count, digests = sum(len(page.rows) for page in pages), tuple(page.digest for page in pages)
+    return Batch(onward.position, count, digests, stage, (), done=False)
 
 
 def _compare(means: Means, place: _Place) -> tuple[Batch, _Place | None]:
@@ -170,7 +175,7 @@ def _compare(means: Means, place: _Place) -> tuple[Batch, _Place | None]:
     drifts = tuple(filter(None, (_drift(means, kind, one, believed=believed) for one in news)))
     onward = _onward(place, ids, last)
     position = place.position if onward is None else onward.position
-    return Batch(position, 0, b"", nothing, drifts, done=onward is None), onward
+    return Batch(position, 0, (), nothing, drifts, done=onward is None), onward
 
 
 def _bounded(differing: list[Unequal]) -> tuple[list[Unequal], str | None]:

@@ -44,14 +44,14 @@ def find_missed_events(means: Means, position: Json) -> Batches:
     while True:
         found = _page(means, after)
         if found is None:
-            yield Batch({"after": after}, 0, b"", nothing, (), done=True)
+            yield Batch({"after": after}, 0, (), nothing, (), done=True)
             return
         told = [event for event in map(_told, found.rows) if event is not None]
         missed = _missed(means, told)
         digest = hashlib.sha256(json.dumps([row.raw["id"] for row in found.rows]).encode()).digest()
         drifts = tuple(_drift(event) for event in missed)
         stage = _stager(means.run_id, missed, found.at)
-        yield Batch({"after": found.last or after}, len(found.rows), digest, stage, drifts, done=found.last is None)
+        yield Batch({"after": found.last or after}, len(found.rows), (digest,), stage, drifts, done=found.last is None)
         if found.last is None:
             return
         after = found.last

@@ -49,4 +49,4 @@ def _asked(means: Means, payers: list[str]) -> Batch:
         mirrors.stage(connection, means.run_id, KIND, rows)
 
     said = hashlib.sha256("".join(row.id for row in rows).encode()).digest()
-    return Batch({}, len(rows), said, stage, (), done=False)
+    return Batch({}, len(rows), (said,), stage, (), done=False)

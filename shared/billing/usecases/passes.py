@@ -63,14 +63,14 @@ def nothing(_connection: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A step of a pass. `position`: where it goes on (JSON). `listed`: objects looked at, `digest`: SHA-256 over them,
-    b"" where Stripe was not asked. `stage` writes its rows into `run_listing`, within the driver's transaction; done
-    again it changes nothing. `done`: the pass has nothing more.
+    """A step of a pass. `position`: where it goes on (JSON). `listed`: objects looked at, `digests`: a SHA-256 for each
+    page of them, so that a run's hash is the same however pages are put together. `stage` writes its rows into
+    `run_listing`, within the driver's transaction; done again it changes nothing. `done`: the pass has nothing more.
     """
 
     position: Json
     listed: int
-    digest: bytes
+    digests: tuple[bytes, ...]
     stage: Callable[[Connection], None]
     drifts: tuple[Drift, ...]
     done: bool

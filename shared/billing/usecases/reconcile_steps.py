@@ -101,11 +101,13 @@ def _clear(job: Job, *, own: bool) -> None:
 def _store(job: Job, progress: Progress, batch: Batch) -> Progress:
     now = job.means.worker.now()
     rows = [_row(job, drift, number, now) for number, drift in enumerate(batch.drifts, progress.n + 1)]
-    digest = sha256(bytes.fromhex(progress.digest) + batch.digest).hexdigest() if batch.digest else progress.digest
-    then = replace(progress, position=dict(batch.position), n=progress.n + len(rows), digest=digest, stuck=0)
+    digest = bytes.fromhex(progress.digest)
+    for page in batch.digests:
+        digest = sha256(digest + page).digest()
+    then = replace(progress, position=dict(batch.position), n=progress.n + len(rows), digest=digest.hex(), stuck=0)
     if batch.done:
         then = then.to_step("try")
-    listing_hash = bytes.fromhex(digest) if job.doing == "listing" else None
+    listing_hash = digest if job.doing == "listing" else None
     with transaction(job.database_url) as connection:
         # First, for it holds the run as well as `hold`: the most frequent transaction does without that.
         runs.keep_progress(connection, job.run, then, job.lease, listed=batch.listed, listing_hash=listing_hash)

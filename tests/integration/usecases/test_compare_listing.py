@@ -15,6 +15,7 @@ from billing.payments.client import connect
 from billing.store.connection import Connection, transaction
 from billing.usecases.apply_event import apply_event
 from billing.usecases.compare_listing import FOREIGN, MOST_CONFIRMED, compare_listing
+from billing.usecases.pages_ahead import SOON
 from billing.usecases.passes import Batch, Drift, Means
 from billing.usecases.repair_drift import repair
 from infra.local.stripe_double.double import StripeDouble
@@ -414,12 +415,21 @@ def pages_asked(shop: Shop) -> int:
 
 def test_the_next_page_is_asked_for_while_one_is_stored(lab: Lab, shop: Shop) -> None:
     customers(shop, 101)
+    shop.double.control.add_fault("slow", match="GET /v1/customers", seconds=0)
+    shop.double.control.add_fault("slow", match="GET /v1/customers", seconds=3 * SOON)
     with closing(compare_listing(lab.means(), {})) as batches:
         assert next(batches).listed == 100
         deadline = time.monotonic() + 10
         while pages_asked(shop) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert pages_asked(shop) == 2
+
+
+def test_pages_that_come_quickly_are_stored_together(lab: Lab, shop: Shop) -> None:
+    customers(shop, 101)
+    with closing(compare_listing(lab.means(), {})) as batches:
+        batch = next(batches)
+    assert (batch.listed, len(batch.digests), batch.position["listed"]) == (101, 2, True)
 
 
 def test_a_pass_that_is_left_leaves_no_question_behind(lab: Lab, shop: Shop) -> None:
