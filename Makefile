@@ -14,7 +14,7 @@ TWO_AT_ONCE := $(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FE
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
 UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e simulation simulation-full simulate simulate-long templates silence kills damage synth diff deploy layers bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
+.PHONY: help setup run demo stop invoke test unit integration contract e2e e2e-cdk simulation simulation-full simulate simulate-long templates silence kills damage synth diff deploy layers bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ contract: $(READY) ## Contracts: the Stripe double against the SDK's schemas and
 e2e: $(READY) ## The whole system over HTTP
 	@echo "==> end-to-end tests"
 	@$(COVER) tests/e2e -q
+
+e2e-cdk: $(READY) infra/cdk/node_modules/.ready ## The same against the CDK's own assembly, with IAM at work: make e2e-cdk FRONT=rest
+	@echo "==> end-to-end tests on the CDK's assembly"
+	@FRONT=$(or $(FRONT),http) $(COVER) tests/e2e --ignore tests/e2e/test_restarts.py -q
 
 templates: $(READY) ## Production's and the laptop's templates: cdk-nag, cfn-lint, parity, alarms and their runbooks
 	@echo "==> templates"

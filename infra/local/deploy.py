@@ -164,7 +164,7 @@ def _ensure_ttl(endpoint_url: str, table_name: str) -> None:
         )
 
 
-def start_functions(endpoint_url: str) -> None:
+def start_functions(endpoint_url: str, prefix: str = STACK) -> None:
     """Give each function an event with nothing to do, all at once. Raises LocalStackError for those that fail.
 
     A package that cannot be imported, or a missing setting, shows here and not in some user's request.
@@ -172,7 +172,7 @@ def start_functions(endpoint_url: str) -> None:
     client = session().client("lambda", endpoint_url=endpoint_url, config=_config())
 
     def failure(function: str) -> str | None:
-        answer = client.invoke(FunctionName=function_name(function), Payload=b'{"Records": []}')
+        answer = client.invoke(FunctionName=function_name(prefix, function), Payload=b'{"Records": []}')
         return f"  {function}: {answer['Payload'].read().decode()}" if answer.get("FunctionError") else None
 
     with ThreadPoolExecutor(len(FUNCTIONS)) as pool:
@@ -181,6 +181,6 @@ def start_functions(endpoint_url: str) -> None:
         raise LocalStackError("\n".join(["These functions do not start:", *failures]))
 
 
-def function_name(function: str) -> str:
+def function_name(prefix: str, function: str) -> str:
     """The deployed name of a folder of `functions/`."""
-    return f"{STACK}-{function.replace('_', '-')}"
+    return f"{prefix}-{function.replace('_', '-')}"

@@ -63,8 +63,8 @@ def install(
     with progress.step("First start of every function") as tell:
         start_functions(places.aws_endpoint_url)
         tell(", ".join(FUNCTIONS))
-    _seed(root, kept, places, deployed, progress)
-    _check_readiness(deployed, progress)
+    seed(root, kept, places, deployed, progress)
+    check_readiness(deployed, progress)
     return deployed
 
 
@@ -78,7 +78,8 @@ def _parameters(kept: Kept, places: Places) -> dict[str, str]:
     }
 
 
-def _seed(root: Path, kept: Kept, places: Places, deployed: Deployed, progress: Progress) -> None:
+def seed(root: Path, kept: Kept, places: Places, deployed: Deployed, progress: Progress) -> None:
+    """The demo project, its catalog, a key of its own and an admin's: noted in `kept`."""
     client = connect(kept.stripe_api_key, places.stripe_url)
     with progress.step("Events that an earlier run may have lost") as tell:
         # before the catalog makes new ones, which are on their way and not lost
@@ -105,7 +106,8 @@ def _publisher(places: Places, deployed: Deployed) -> Publisher:
     )
 
 
-def _check_readiness(deployed: Deployed, progress: Progress) -> None:
+def check_readiness(deployed: Deployed, progress: Progress) -> None:
+    """Raises LocalStackError with what /ready answered, if that is not 200."""
     with progress.step("Readiness") as tell:
         answer = urllib3.request("GET", f"{deployed.api_url}/ready", timeout=60, retries=False)
         if answer.status != 200:

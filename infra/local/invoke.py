@@ -31,7 +31,7 @@ def invoke(stack: Stack, function: str, event_file: Path) -> str:
     text = event_file.read_text().replace("PROJECT_KEY", stack.project_key).replace("ADMIN_KEY", stack.admin_key)
     event = _event(stack, function, text)
     client = session().client("lambda", endpoint_url=stack.aws_endpoint_url)
-    answer = client.invoke(FunctionName=function_name(function), Payload=json.dumps(event).encode())
+    answer = client.invoke(FunctionName=function_name(stack.prefix, function), Payload=json.dumps(event).encode())
     payload: Any = json.loads(answer["Payload"].read() or b"null")
     if answer.get("FunctionError"):
         raise LocalStackError(f"{function} failed: {payload.get('errorMessage', payload)}")

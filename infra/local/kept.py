@@ -43,6 +43,8 @@ class Stack:
     aws_endpoint_url: str
     table: str
     queue_url: str
+    prefix: str
+    """Every deployed function's and rule's name begins with it."""
 
 
 def load_kept(root: Path) -> Kept:

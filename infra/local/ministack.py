@@ -8,7 +8,7 @@ Stripe double; `stack.py` deploys anew and has the events redelivered that a que
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,31 +34,36 @@ class Aws:
 
 
 @contextmanager
-def run_ministack(work_dir: Path, port: int = 0, keep_fds: Sequence[int] = ()) -> Iterator[Aws]:
+def run_ministack(
+    work_dir: Path, port: int = 0, keep_fds: Sequence[int] = (), settings: Mapping[str, str] | None = None
+) -> Iterator[Aws]:
     """Run MiniStack until the block ends or this process dies. Its log and temporary files are in `work_dir`.
 
-    `port` 0 takes any free one; a busy port gives way to a free one. `keep_fds`: see `guarded`.
+    `port` 0 takes any free one; a busy port gives way to a free one. `keep_fds`: see `guarded`. `settings` are
+    environment variables of MiniStack's, beside the ones it needs here.
     """
     work_dir = work_dir.resolve()
     temporary = work_dir / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed run: its workers leave about 80 MB each
     temporary.mkdir(parents=True)
     try:
-        with _started(work_dir, temporary, port, keep_fds) as aws:
+        with _started(work_dir, temporary, port, keep_fds, settings or {}) as aws:
             yield aws
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def _started(work_dir: Path, temporary: Path, port: int, keep_fds: Sequence[int]) -> Iterator[Aws]:
+def _started(
+    work_dir: Path, temporary: Path, port: int, keep_fds: Sequence[int], settings: Mapping[str, str]
+) -> Iterator[Aws]:
     for attempt in range(START_ATTEMPTS):
         chosen = free_port(port if attempt == 0 else 0)
         with guarded(
             "MiniStack",
             [sys.executable, "-m", "ministack"],
             log=work_dir / "ministack.log",
-            env=_environment(chosen, temporary),
+            env={**_environment(chosen, temporary), **settings},
             cwd=temporary,
             keep_fds=keep_fds,
             grace=3.0,  # it has nothing to save

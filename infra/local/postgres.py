@@ -53,6 +53,11 @@ class PostgresServer:
         return self.database_url(DATABASE)
 
     @property
+    def functions_url(self) -> str:
+        """By which the functions connect, once there is their login."""
+        return self.url.replace(f"//{ROLE}@", f"//{roles.FUNCTIONS_USER}@")
+
+    @property
     def maintenance_url(self) -> str:
         return self.database_url("postgres")
 
@@ -92,7 +97,7 @@ def ensure_functions_login(server: PostgresServer) -> str:
     """
     with psycopg.connect(server.url, autocommit=True) as connection:
         roles.ensure_functions_login(connection)
-    return server.url.replace(f"//{ROLE}@", f"//{roles.FUNCTIONS_USER}@")
+    return server.functions_url
 
 
 def server_program(name: str) -> Path:

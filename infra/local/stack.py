@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from infra.local.console import Progress
-from infra.local.deploy import Deployed
+from infra.local.deploy import STACK, Deployed
 from infra.local.double import Double, run_double
 from infra.local.install import Places, install
 from infra.local.kept import Kept, Lock, Stack, load_kept, locked, remove_stack, save_kept, save_stack
@@ -102,6 +102,7 @@ def _describe(kept: Kept, parts: Parts, deployed: Deployed) -> Stack:
         aws_endpoint_url=parts.aws.endpoint_url,
         table=deployed.table_name,
         queue_url=deployed.queue_url,
+        prefix=STACK,
     )
 
 

@@ -14,11 +14,9 @@ import pytest
 
 from billing.store.connection import close, transaction
 from billing.usecases.manage_runs import Wanted, open_run
-from infra.local.deploy import STACK
 from infra.local.kept import Stack
 from tests.support.aws import SESSION
 
-DAILY = f"{STACK}-reconciliation"
 EACH_MINUTE = "cron(* * * * ? *)"
 PATIENCE = 100.0
 """Seconds: a minute, MiniStack's ten, and a slow machine."""
@@ -66,7 +64,7 @@ def test_the_minutes_tick_works_off_a_run_that_is_open(stack: Stack, open_run_id
 
 def test_the_daily_rule_starts_a_run_of_every_pass_and_works_it_off(stack: Stack) -> None:
     before = set(runs(stack))
-    with at_each_minute(stack, DAILY):
+    with at_each_minute(stack, f"{stack.prefix}-reconciliation"):
         wait_until(lambda: bool(set(runs(stack)) - before), stack)
     (begun,) = set(runs(stack)) - before
     wait_until(lambda: runs(stack)[begun][0] == "done", stack)

@@ -49,13 +49,20 @@ class Right:
 
 @dataclass(frozen=True)
 class System:
-    """`resources` of all stacks by logical id; ids do not clash in ours."""
+    """`resources` of all stacks by logical id; ids do not clash in ours. An import is what the other stack exports."""
 
     resources: Mapping[str, Resource]
 
     @classmethod
     def of(cls, *templates: Template) -> "System":
-        return cls({name: resource for template in templates for name, resource in template["Resources"].items()})
+        exported = {
+            output["Export"]["Name"]: output["Value"]
+            for template in templates
+            for output in template.get("Outputs", {}).values()
+            if "Export" in output
+        }
+        resources = {name: resource for template in templates for name, resource in template["Resources"].items()}
+        return cls(_imported(resources, exported))
 
     def all(self, kind: str) -> dict[str, Any]:
         """Properties of every resource of a type, by logical id."""
@@ -114,6 +121,31 @@ class System:
         }
 
     @cached_property
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """By name: how long a message stays and hides, and after how many tries it goes where."""
+        return {self._called(name): self._numbers(queue) for name, queue in self.all("AWS::SQS::Queue").items()}
+
+    def _numbers(self, queue: Mapping[str, Any]) -> dict[str, Any]:
+        redrive = queue.get("RedrivePolicy")
+        return {
+            "keeps": queue["MessageRetentionPeriod"],
+            "hides": queue.get("VisibilityTimeout"),
+            "tries": redrive and redrive["maxReceiveCount"],
+            "then": redrive and self._named(redrive["deadLetterTargetArn"]),
+        }
+
+    @cached_property
+    def feeds(self) -> dict[str, dict[str, Any]]:
+        """By function: the queue that is handed to it, and how."""
+        return {
+            str(self.folder_of(source["FunctionName"])): {
+                "queue": self._named(source["EventSourceArn"]),
+                **{key: source.get(key) for key in ("BatchSize", "FunctionResponseTypes", "ScalingConfig")},
+            }
+            for source in self.all("AWS::Lambda::EventSourceMapping").values()
+        }
+
+    @cached_property
     def invokers(self) -> set[tuple[str, str]]:
         """Who may invoke what, by permission."""
         permissions = self.all("AWS::Lambda::Permission").values()
@@ -146,6 +178,17 @@ class System:
         properties = self.resources[name].get("Properties", {})
         physical = next((properties[key] for key in ("QueueName", "TableName", "Name") if key in properties), "")
         return f"{kind} {re.sub(r'.*?[-/]', '', _plain(physical), count=1)}"
+
+
+def _imported(value: Any, exported: Mapping[str, Any]) -> Any:
+    match value:
+        case {"Fn::ImportValue": str(name)}:
+            return exported[name]
+        case Mapping():
+            return {key: _imported(each, exported) for key, each in value.items()}
+        case list():
+            return [_imported(each, exported) for each in value]
+    return value
 
 
 def _plain(text: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.deploy import TEMPLATE, Deployed, deploy, function_name, session, start_functions
+from infra.local.deploy import STACK, TEMPLATE, Deployed, deploy, function_name, session, start_functions
 from infra.local.ministack import Aws, run_ministack
 from infra.local.processes import LocalStackError
 from tests.support.postgres import temporary_directory
@@ -81,7 +81,7 @@ def failure_of(template: str, tmp_path: Path) -> str:
 
 def test_functions_that_cannot_start_are_named_with_what_they_lack(emulator: Aws, deployed: Deployed) -> None:
     client = session().client("lambda", endpoint_url=emulator.endpoint_url)
-    client.update_function_configuration(FunctionName=function_name("webhooks"), Environment={"Variables": {}})
+    client.update_function_configuration(FunctionName=function_name(STACK, "webhooks"), Environment={"Variables": {}})
     with pytest.raises(LocalStackError, match="QUEUE_URL") as failure:
         start_functions(emulator.endpoint_url)
     assert "webhooks: " in str(failure.value)
