@@ -10,7 +10,9 @@ import stripe
 
 from billing.cache.client import Client
 from billing.messages.bus import Bus
-from billing.payments.client import API_VERSION, StripeClient
+from billing.payments.client import API_VERSION
+from billing.payments.transport import Client as StripeClient
+from billing.payments.transport import Transport
 from billing.runtime.aws import DYNAMODB, EVENTBRIDGE, AwsClient
 from billing.runtime.breaker import Breaker
 from billing.store.connection import close
@@ -56,13 +58,8 @@ def make_parts(site: Site, ports: Mapping[Service, int]) -> Parts:
     }
     url = f"postgresql://billing@127.0.0.1:{ports['postgres']}/{site.database}?sslmode=disable&gssencmode=disable"
     stripe.enable_telemetry = False
-    client = StripeClient(
-        "sk_test_simulation",
-        stripe_version=API_VERSION,
-        max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=(LONG, LONG)),
-        base_addresses={"api": f"http://127.0.0.1:{ports['stripe']}"},
-    )
+    api_base = f"http://127.0.0.1:{ports['stripe']}"
+    client = StripeClient("sk_test_simulation", API_VERSION, api_base, Transport(api_base, (LONG, LONG)), retries=0)
     writing = Client(AwsClient(DYNAMODB, LONG, environ), site.table, None, LONG, LONG)
     reads = Client(AwsClient(DYNAMODB, LONG, environ), site.table, Breaker(monotonic=site.monotonic), LONG, LONG)
     publisher = Publisher(url, writing, Bus(AwsClient(EVENTBRIDGE, LONG, environ), "simulation"))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import stripe
 
 from billing.payments.client import API_VERSION
+from billing.payments.transport import Client, Transport
 from infra.local.stripe_double.double import StripeDouble
 
 Moment = Literal["before", "after"]
@@ -15,18 +16,18 @@ class Died(BaseException):
     """The process is gone: no `except Exception` of ours runs any more."""
 
 
-class _Line(stripe.RequestsClient):
+class _Line(Transport):
     """Runs `meanwhile` at the question of this number, counted from 1."""
 
-    def __init__(self, number: int, moment: Moment, meanwhile: Callable[[], None]) -> None:
-        super().__init__(timeout=10)
+    def __init__(self, api_base: str, number: int, moment: Moment, meanwhile: Callable[[], None]) -> None:
+        super().__init__(api_base, (10, 10))
         self._left, self._moment, self._meanwhile = number, moment, meanwhile
 
-    def request(self, method: str, url: str, headers: Any, post_data: Any = None, **rest: Any) -> Any:
+    def request(self, *asked: Any, **named: Any) -> Any:
         self._left -= 1
         if self._left == 0 and self._moment == "before":
             self._meanwhile()
-        answer = super().request(method, url, headers, post_data, **rest)
+        answer = super().request(*asked, **named)
         if self._left == 0 and self._moment == "after":
             self._meanwhile()
         return answer
@@ -36,10 +37,8 @@ def interrupted(
     double: StripeDouble, number: int, moment: Moment, meanwhile: Callable[[], None]
 ) -> stripe.StripeClient:
     """A client that runs `meanwhile` around its question of this number."""
-    line = _Line(number, moment, meanwhile)
-    return stripe.StripeClient(
-        "sk_test_shop", stripe_version=API_VERSION, base_addresses={"api": double.url}, http_client=line
-    )
+    line = _Line(double.url, number, moment, meanwhile)
+    return Client("sk_test_shop", API_VERSION, double.url, line, retries=2)
 
 
 def dying(double: StripeDouble, number: int, moment: Moment) -> stripe.StripeClient:
