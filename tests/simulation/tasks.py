@@ -116,7 +116,9 @@ class Tasks:
                 raise Violation(f"a key that was revoked opened {project}")
             self.stage.counts[answered.road] += 1
             body = json.loads(answered.body)
-            book.check(body, feature, now.timestamp(), floor, exact=not actor.troubled)
+            # one whose cache rests after a fault answers from the store without filling, and binds nobody (ADR 17)
+            unfilled = answered.road == "refill" and self._troubled_lately(actor)
+            book.check(body, feature, now.timestamp(), floor, exact=not actor.troubled and not unfilled)
             self.stage.tell(actor.name, f"answered version {body['version']} ({answered.road})")
 
         label = f"read {feature or 'all'} of {user} in {project}, at least version {floor}"
@@ -128,11 +130,14 @@ class Tasks:
         if isinstance(result, Refused) and result.code == "invalid_api_key" and secret not in self.office.keys:
             self.stage.counts["refused reads"] += 1
             return True
-        trouble = self.stage.plan.troubled.get(actor.name, -_MEMORY_OF_TROUBLE)
-        if isinstance(result, Transient) and self.stage.step - trouble < _MEMORY_OF_TROUBLE:
+        if isinstance(result, Transient) and self._troubled_lately(actor):
             self.stage.counts["unavailable reads"] += 1
             return True
         return False
+
+    def _troubled_lately(self, actor: Actor) -> bool:
+        trouble = self.stage.plan.troubled.get(actor.name, -_MEMORY_OF_TROUBLE)
+        return self.stage.step - trouble < _MEMORY_OF_TROUBLE
 
     # ── the operator ─────────────────────────────────────────────────────────────────────────────────────────────
 
