@@ -12,9 +12,9 @@ PARALLEL := -n $(or $(JOBS),2) --dist worksteal
 # one computes on one core while the other mostly waits; each one's output stays together (an old make mixes the two)
 TWO_AT_ONCE := $(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # what unit tests mirror; store, use cases and functions are SQL and wiring, measured with real parts by `integration`
-UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli
+UNIT_COVER := $(foreach package,domain payments http runtime messages cache errors,--cov=billing.$(package)) --cov=billing_cli --cov=billing_client
 
-.PHONY: help setup run demo stop invoke test unit integration contract e2e e2e-cdk simulation simulation-full simulate simulate-long templates silence kills damage synth diff deploy layers bench bench-reconcile burst mutate lint typecheck docs api-diff fuzz template format lock clean
+.PHONY: help setup run demo stop invoke test beside unit integration contract e2e e2e-cdk simulation simulation-full simulate simulate-long templates silence kills damage synth diff deploy layers bench instructions bench-reconcile burst load mutate lint typecheck docs api-diff fuzz template format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,12 @@ invoke: $(READY) ## Invoke one function with a sample: make invoke FN=checkout E
 
 test: $(READY) ## All of it: lint, types, every suite, both coverage gates
 	@$(MAKE) --no-print-directory lint api-diff unit
-	@$(TWO_AT_ONCE) typecheck e2e templates
-	@$(MAKE) --no-print-directory integration contract simulation
+	@$(TWO_AT_ONCE) e2e beside
+	@$(MAKE) --no-print-directory integration
 	@echo "==> all green. Next: make run"
+
+beside: # what computes while the end-to-end tests wait
+	@$(MAKE) --no-print-directory typecheck templates contract simulation instructions
 
 unit: $(READY) ## Unit tests, coverage ≥ 85 %
 	@echo "==> unit tests"
@@ -85,12 +88,11 @@ simulation-full: $(READY) ## Known-bad designs that must die by their seeds, the
 
 SEED ?= 1
 STEPS ?= 800
-MINUTES ?= 240
 simulate: $(READY) ## Replay a seed of the simulation: make simulate SEED=17 STEPS=800
 	@$(PY) -m tests.simulation $(SEED) --steps $(STEPS)
 
 simulate-long: $(READY) ## Simulate for hours: make simulate-long SEEDS=1- MINUTES=240 STEPS=800
-	@$(PY) -m tests.simulation $(or $(SEEDS),$$(date +%s)-) --steps $(STEPS) --minutes $(MINUTES) --keep-going
+	@$(PY) -m tests.simulation $(or $(SEEDS),$$(date +%s)-) --steps $(STEPS) --minutes $(or $(MINUTES),240) --keep-going
 
 silence: $(READY) ## Weeks without webhooks, then one reconciliation, by seeds: make silence SEEDS=1-50 KIND=listing
 	@$(PY) -m tests.simulation.silence $(or $(SEEDS),1-20) $(if $(KIND),--kind $(KIND)) --keep-going
@@ -102,8 +104,12 @@ kills: $(READY) ## A reconciliation killed at each request it makes: the same en
 damage: $(READY) ## A thousand random damages to store and cache: all found, all mended? (some minutes)
 	@DAMAGES=$(or $(DAMAGES),1000) $(COVER) tests/integration/usecases/test_random_damage.py -q
 
-bench: $(READY) ## Benchmarks as ratios against a baseline in the same run (some minutes; on a quiet machine)
-	@$(PY) -m tests.bench.events
+bench: $(READY) ## All benchmarks as ratios to a reference in the same run, on a quiet machine: make bench ONLY="cold check" PAIRS=11 WRITE=1
+	@$(PY) -m tests.bench $(ONLY) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WRITE),--write)
+
+instructions: $(READY) ## How many instructions cold imports and a check take, against the record (with valgrind; 20 seconds)
+	@echo "==> instructions"
+	@$(COVER) tests/bench -q
 
 bench-reconcile: $(READY) ## A reconciliation of so many subscriptions: time, memory, ÷ the bare listing: make bench-reconcile SIZES=1000,10000
 	@$(PY) -m tests.bench.reconcile $(if $(SIZES),--sizes $(SIZES))
@@ -112,6 +118,10 @@ EVENTS ?= 10000
 WORKERS ?= 4
 burst: $(READY) ## Ten thousand events through the real parts: is any lost? make burst EVENTS=10000 WORKERS=4 (some minutes)
 	@$(PY) -m tests.bench.burst --events $(EVENTS) --workers $(WORKERS)
+
+load: $(READY) ## Load on a system booted for it, ten minutes: make load SCENARIO=steady|sale|storm|outage|worker MINUTES=10 RATE=50 WRITE=1
+	@$(PY) -m tests.load $(or $(SCENARIO),steady) --minutes $(or $(MINUTES),10) --events $(EVENTS) \
+	  $(if $(RATE),--rate $(RATE)) $(if $(CHECKS),--checks $(CHECKS)) $(if $(WRITE),--write)
 
 # In a copy, for mutmut names a module by its path from where it runs. SURVIVED lists what no test noticed.
 mutate: $(READY) ## Mutation tests: is every rule of billing/domain held by a unit test? (half an hour, one process)
