@@ -114,7 +114,7 @@ def total(design: Design, load: Load) -> float:
 def _standing(design: Design) -> Iterator[Line]:
     nat = NANO_HOUR if design.nat_instance else NAT_HOUR
     yield Line("NAT and its address", (nat + ADDRESS_HOUR) * HOURS, f"({nat} + {ADDRESS_HOUR}) * {HOURS} h")
-    yield Line("Secrets, key", 3 * SECRET + KEY, f"3 * {SECRET:.2f} + {KEY:.2f}")
+    yield Line("Secrets, key", 4 * SECRET + KEY, f"4 * {SECRET:.2f} + {KEY:.2f}")
     alarms = RUNBOOKS.read_text().count("\n## Alarm: ") + sum(1 for each in FLEET if each.restored)
     watched = alarms * ALARM + DASHBOARD + OWN_METRICS * METRIC
     told = f"{alarms} * {ALARM:.2f} + {DASHBOARD:.2f} + {OWN_METRICS} * {METRIC:.2f}"
@@ -188,6 +188,23 @@ def table(design: Design) -> str:
     head = f"| {design.name} | {' | '.join(load.name for load in LOADS)} | the last, worked out |"
     sums = " | ".join(f"**{total(design, load):,.2f}**" for load in LOADS)
     return "\n".join([head, "| --- |" + " ---: |" * len(LOADS) + " --- |", *rows, f"| **a month, $** | {sums} | |"])
+
+
+FRONTS = {"HTTP API": HTTP_API, "REST API": REST_API, "function URL": 0.0}
+"""Dollars a million requests. A function URL is the function's own address: no front, no throttling, no WAF."""
+
+
+def million_checks(front: str, milliseconds: float, memory: int) -> Iterator[Line]:
+    """A million checks that hit, billed so many `milliseconds` each, at `memory` MB; without what stands idle."""
+    seconds = 1000 * milliseconds * memory / 1024
+    logged, out = CHECK_LOG_KB, CHECK_OUT_KB  # a million kB are a GB
+    yield Line("front", FRONTS[front], f"{FRONTS[front]:.2f}")
+    yield Line("Lambda, requests", REQUEST, f"{REQUEST:.2f}")
+    yield Line("Lambda, compute", seconds * GB_SECOND, f"{seconds:,.0f} GB-s * {GB_SECOND}")
+    yield Line("DynamoDB", UNITS_PER_CHECK * READ_UNIT, f"{UNITS_PER_CHECK} M reads * {READ_UNIT}")
+    yield Line("logs", logged * LOG_GB, f"{logged:.1f} GB * {LOG_GB:.2f}")
+    yield Line("traffic", out * OUT_GB, f"{out:.1f} GB * {OUT_GB}")
+    yield Line("X-Ray", SAMPLED * TRACE, f"{SAMPLED} M * {TRACE:.2f}")
 
 
 def rest_instead(load: Load) -> float:

@@ -19,6 +19,7 @@ class Part(Enum):
     BUS = "EVENT_BUS_NAME"
     STRIPE_KEY = "STRIPE_API_KEY_SECRET_ID"
     WEBHOOK_SECRETS = "STRIPE_WEBHOOK_SECRET_ID"
+    SIGNING_KEYS = "SIGNING_KEYS_SECRET_ID"
 
 
 CONNECT = ("rds-db:connect",)
@@ -80,6 +81,16 @@ FLEET = (
     Function(
         "entitlements",
         {Part.STORE: CONNECT, Part.TABLE: CHECK + PUBLISH + FENCE},
+        timeout=15,
+        restored=True,
+    ),
+    Function(
+        "tokens",  # alone with the private keys: it makes them too
+        {
+            Part.STORE: CONNECT,
+            Part.TABLE: CHECK + PUBLISH + FENCE,
+            Part.SIGNING_KEYS: READ_SECRET + WRITE_SECRET,
+        },
         timeout=15,
         restored=True,
     ),

@@ -13,6 +13,7 @@ from functions.checkout import operations as checkout
 from functions.entitlements import operations as entitlements
 from functions.health import operations as health
 from functions.portal import operations as portal
+from functions.tokens import operations as tokens
 from functions.webhooks import operations as webhooks
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
@@ -21,6 +22,7 @@ _FUNCTIONS = {
     "checkout": checkout,
     "portal": portal,
     "entitlements": entitlements,
+    "tokens": tokens,
     "webhooks": webhooks,
     "health": health,
 }

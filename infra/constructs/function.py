@@ -96,6 +96,7 @@ def environment(entry: fleet.Function, shell: Shell, places: Places) -> dict[str
         Part.BUS: places.bus.event_bus_name,
         Part.STRIPE_KEY: places.stripe_key.secret_arn,
         Part.WEBHOOK_SECRETS: places.webhook_secrets.secret_arn,
+        Part.SIGNING_KEYS: places.signing_keys.secret_arn,
     }
     own = {LIVEMODE: str(shell.livemode).lower()} if entry.livemode else {}
     return {**shell.environment, **{part.value: where[part] for part in entry.rights}, **own}
@@ -160,6 +161,8 @@ def _grant(role: iam.Role, part: Part, actions: Sequence[str], places: Places) -
             _use_secret(role, actions, places.stripe_key)
         case Part.WEBHOOK_SECRETS:
             _use_secret(role, actions, places.webhook_secrets)
+        case Part.SIGNING_KEYS:
+            _use_secret(role, actions, places.signing_keys)
         case Part.TABLE:
             _allow(role, part, actions, places.table.table_arn)
         case Part.QUEUE:

@@ -45,3 +45,4 @@ class Places:
     bus: events.IEventBus
     stripe_key: secretsmanager.ISecret
     webhook_secrets: secretsmanager.ISecret
+    signing_keys: secretsmanager.ISecret

@@ -33,14 +33,16 @@ class Double:
 
 
 @contextmanager
-def run_double(root: Path, port: int = 0, keep_fds: Sequence[int] = ()) -> Iterator[Double]:
+def run_double(root: Path, port: int = 0, keep_fds: Sequence[int] = (), *, workers: int = 1) -> Iterator[Double]:
     """Run the Stripe double until the block ends or this process dies; its state is kept in `root`.
 
-    `port` 0 takes any free one; a busy port gives way to a free one. `keep_fds`: see `guarded`.
+    `port` 0 takes any free one; a busy port gives way to a free one. `keep_fds`: see `guarded`. `workers` deliver
+    webhooks at once: with more than one, in no order.
     """
     chosen = free_port(port)
     command: list[str | Path] = [
         sys.executable, "-m", "infra.local.stripe_double", "--port", str(chosen), "--state", root / "stripe.json",
+        "--workers", str(workers),
     ]  # fmt: skip
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
     with guarded(

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from billing.payments.client import connect
+from billing.runtime import es256
 from infra.local.console import Progress
 from infra.local.deploy import Deployed, session, start_functions
 from infra.local.double import ensure_webhook_endpoint, new_api_key, run_double
 from infra.local.emulated_assembly import Machine, fit
 from infra.local.emulated_cdk import Cdk
 from infra.local.emulated_front import STAGE_NAME
-from infra.local.install import Places, check_readiness, seed
+from infra.local.install import Places, check_readiness, seed, signing_keys
 from infra.local.kept import Kept, Stack
 from infra.local.ministack import run_ministack
 from infra.local.postgres import run_postgres
@@ -86,13 +87,14 @@ def _api_id(url: str) -> str:
 
 def _hand_over_secrets(parts: Parts, prefix: str, deployed: Deployed, progress: Progress) -> Kept:
     """What an operator does after the first deployment (docs/deployment.md)."""
-    kept = Kept(stripe_api_key=new_api_key())
+    kept = Kept(stripe_api_key=new_api_key(), signing_key=es256.generate())
     with progress.step("Webhook endpoint in Stripe; secrets") as tell:
         url = f"{deployed.api_url}/api/v1/webhooks/stripe"
         ensure_webhook_endpoint(connect(kept.stripe_api_key, parts.double.url), kept, url)
         client = session().client("secretsmanager", endpoint_url=parts.aws.endpoint_url)
         webhook = {"secrets": [kept.webhook_secret], "endpoints": [kept.webhook_endpoint]}
-        for name, value in (("stripe-api-key", {"api_key": kept.stripe_api_key}), ("stripe-webhook", webhook)):
+        stripe = {"stripe-api-key": {"api_key": kept.stripe_api_key}, "stripe-webhook": webhook}
+        for name, value in {**stripe, "signing-keys": signing_keys(kept)}.items():
             client.put_secret_value(SecretId=f"{prefix}/{name}", SecretString=json.dumps(value))
         client.close()
         tell(kept.webhook_endpoint)

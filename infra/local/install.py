@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import urllib3
 
 from billing.cache import client as cache
+from billing.domain.token_keys import SigningKey, stored
 from billing.messages.bus import Bus
 from billing.payments.client import connect
+from billing.runtime import es256
 from billing.runtime.aws import EVENTBRIDGE, AwsClient
 from billing.store.migrate import migrate
 from billing.usecases.publish_outbox import Publisher
@@ -48,6 +51,7 @@ def install(
     case raises.
     """
     kept.stripe_api_key = kept.stripe_api_key or new_api_key()
+    kept.signing_key = kept.signing_key or es256.generate()
     save_kept(root, kept)
     with progress.step("Migrations") as tell:
         tell(f"schema at level {migrate(places.database_url)}")
@@ -75,7 +79,14 @@ def _parameters(kept: Kept, places: Places) -> dict[str, str]:
         "StripeApiBase": places.stripe_url,
         "StripeApiKey": json.dumps({"api_key": kept.stripe_api_key}),
         "StripeWebhookSecrets": json.dumps({"secrets": [kept.webhook_secret], "endpoints": [kept.webhook_endpoint]}),
+        "SigningKeys": json.dumps(signing_keys(kept)),
     }
+
+
+def signing_keys(kept: Kept) -> dict[str, object]:
+    """What a first `billing signing-key rotate` stores."""
+    made = datetime.now(UTC).replace(microsecond=0)
+    return stored((SigningKey(es256.public_jwk(kept.signing_key)["kid"], kept.signing_key, made, made),))
 
 
 def seed(root: Path, kept: Kept, places: Places, deployed: Deployed, progress: Progress) -> None:

@@ -27,6 +27,7 @@ class Kept:
     webhook_secret: str = ""
     admin_key: str = ""
     project_key: str = ""
+    signing_key: str = ""
 
 
 @dataclass(frozen=True)

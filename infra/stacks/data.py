@@ -10,19 +10,23 @@ from infra.constructs.database import PostgreSql
 from infra.constructs.function import Shell
 from infra.constructs.migrations import Migrations
 from infra.constructs.network import Network
-from infra.constructs.secrets import StripeSecrets
+from infra.constructs.secrets import Secrets
 from infra.constructs.table import EntitlementsTable
 from infra.constructs.watched import WatchedDatabase, WatchedNat
 from infra.stages import Stage
 
 
 class DataStack(Stack):
-    """`database`, `table`, `stripe_key`, `webhook_secrets`: see `places.Places`. A stage that retains is protected."""
+    """`database`, `table`, `stripe_key`, `webhook_secrets`, `signing_keys`: see `places.Places`.
+
+    A stage that retains is protected.
+    """
 
     database: PostgreSql
     table: dynamodb.ITable
     stripe_key: secretsmanager.ISecret
     webhook_secrets: secretsmanager.ISecret
+    signing_keys: secretsmanager.ISecret
     watched: WatchedDatabase
     watched_nat: WatchedNat
 
@@ -44,9 +48,10 @@ class DataStack(Stack):
         network = Network(self, "Network", prefix=prefix, stage=stage)
         self.database = PostgreSql(self, "Database", prefix=prefix, stage=stage, network=network, key=key)
         self.table = EntitlementsTable(self, "Entitlements", prefix=prefix, retain=stage.retain).table
-        secrets = StripeSecrets(self, "Stripe", prefix=prefix, key=key, retain=stage.retain)
+        secrets = Secrets(self, "Stripe", prefix=prefix, key=key, retain=stage.retain)
         self.stripe_key = secrets.stripe_key
         self.webhook_secrets = secrets.webhook_secrets
+        self.signing_keys = secrets.signing_keys
         Migrations(self, "Migrations", shell=shell, database=self.database)
         self.watched = self.database.watched
         self.watched_nat = network.nat

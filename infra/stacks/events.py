@@ -48,6 +48,7 @@ class EventsStack(Stack):
             add_bus(self, shell.prefix),
             data.stripe_key,
             data.webhook_secrets,
+            data.signing_keys,
         )
         functions = {folder: add_function(self, function(folder), shell, self.places) for folder in BACKGROUND}
         feed(self, queue.queue, functions["apply_events"])

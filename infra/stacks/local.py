@@ -65,6 +65,7 @@ class LocalStack(Stack):
             self._secret(
                 "StripeWebhookSecrets", "stripe-webhook", 'A JSON object: {"secrets": ["whsec_…"]}, up to two'
             ),
+            self._secret("SigningKeys", "signing-keys", 'JSON: {"keys": […]}, of billing.domain.token_keys'),
         )
         shell = self._shell()
         functions = {entry.folder: add_function(self, entry, shell, places) for entry in FLEET}

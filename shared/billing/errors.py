@@ -10,11 +10,10 @@ Codes are stable snake_case words of the API. Only `billing.http.problems` knows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FieldFault:
+class FieldFault(NamedTuple):
     """One bad member of a request: `pointer` is a JSON pointer into the body, or `?name` for a query parameter."""
 
     pointer: str

@@ -51,6 +51,10 @@ ADVICE = {
     "webhook_duplicate": "Each event comes twice. billing webhook rotate --finish leaves the newest alone.",
     "webhook_rotating": "billing webhook rotate --finish",
     "webhook_secret_foreign": _CREATE + " replaces it. What was refused: billing " + _MISSED,
+    # the keys of entitlement tokens
+    "signing_key_unset": "billing signing-key rotate makes the first; no token can be had until then.",
+    "signing_keys_unreadable": "The log of billing-{stage}-tokens says why: is the secret billing-{stage}/signing-keys "
+    "there, and a JSON object with `keys`?",
     # the clock of the service
     "clock_skewed": "Lambda's clock is AWS's: see AWS's Health Dashboard; is STRIPE_API_BASE set by mistake?",
 }

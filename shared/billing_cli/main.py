@@ -19,6 +19,7 @@ from billing_cli.commands import (
     projects,
     rebuild,
     runs,
+    signing_key,
     status,
     webhook,
 )
@@ -46,6 +47,7 @@ _NOUNS = {
     "profile": profiles.GROUP,
     "deploy": deploy.GROUP,
     "webhook": webhook.GROUP,
+    "signing-key": signing_key.GROUP,
 }
 for _noun, _group in _NOUNS.items():
     APP.add_typer(_group, name=_noun)

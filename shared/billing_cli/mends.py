@@ -25,6 +25,9 @@ MENDS = {
     "webhook_not_found": "Create it: `billing webhook create`.",
     "webhook_rotating": "Finish the rotation first: `billing webhook rotate --finish`.",
     "webhook_refused": "`billing webhook show` tells what Stripe has; it takes 16 at most, and live ones by https.",
+    "signing_key_rotating": "`billing signing-key show` tells when the new one signs. Is the old one known to others: "
+    "`billing signing-key rotate --at-once`.",
+    "signing_key_unset": "Make the first: `billing signing-key rotate`.",
     "url_not_allowed": "Call the API by the address that Stripe is to use: `billing profile list` shows yours.",
     "run_open": "`billing runs list` shows it. Wait for it, or end it by `billing runs cancel RUN`.",
     "run_not_found": "`billing runs list` shows the ids.",

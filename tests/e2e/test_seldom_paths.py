@@ -76,6 +76,19 @@ def test_the_webhooks_secret_is_rotated(stack: Stack, tmp_path: Path) -> None:
     assert told["live_secrets"] == 2, told
 
 
+def test_the_key_that_signs_tokens_is_rotated(stack: Stack, tmp_path: Path) -> None:
+    told = billing(stack, tmp_path, "signing-key", "rotate", "--at-once", "--reason", "drill")
+    assert [key["state"] for key in told["keys"]] == ["current"]
+
+
+def test_a_token_behind_freshness_is_of_a_refilled_answer(stack: Stack, app: App, user_id: str) -> None:
+    with table(stack) as items:
+        (own,) = (item for item in items.scan()["Items"] if item["pk"].startswith("S#") and user_id in str(item))
+        items.put_item(Item={**own, "f": int(time.time() * 1000) - 100})
+        assert app.must("POST", "/api/v1/entitlements/token", {"user_id": user_id})["token"]
+        assert items.get_item(Key={"pk": own["pk"]})["Item"]["f"] > own["f"]
+
+
 def test_a_crowd_behind_freshness_refills_once(stack: Stack, app: App, user_id: str) -> None:
     with table(stack) as items:
         (own,) = (item for item in items.scan()["Items"] if item["pk"].startswith("S#") and user_id in str(item))

@@ -4,7 +4,6 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def test_a_functions_environment_fills_its_settings(prod: Assembly, function: st
         name: value if isinstance(value, str) else "given" for name, value in prod.system.variables(function).items()
     }
     load(module.Settings, given)
-    assert set(given) - {"STAGE", "LOG_LEVEL"} <= {field.name.upper() for field in fields(module.Settings)}
+    assert set(given) - {"STAGE", "LOG_LEVEL"} <= {name.upper() for name in module.Settings._fields}
 
 
 def test_only_production_has_real_money(prod: Assembly, small: Assembly) -> None:

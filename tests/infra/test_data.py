@@ -140,7 +140,7 @@ def test_a_stage_that_keeps_nothing_goes_with_its_stack(small: Resources) -> Non
 
 def test_no_template_knows_a_secret(prod: Resources) -> None:
     made = {secret["Name"]: secret for secret in every(prod, "AWS::SecretsManager::Secret")}
-    assert sorted(made) == ["billing-prod/stripe-api-key", "billing-prod/stripe-webhook"]
+    assert sorted(made) == ["billing-prod/signing-keys", "billing-prod/stripe-api-key", "billing-prod/stripe-webhook"]
     assert all("SecretString" not in secret and "KmsKeyId" in secret for secret in made.values())
 
 

@@ -42,7 +42,7 @@ def test_the_quota_is_what_the_functions_set_aside_and_what_lambda_keeps() -> No
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_command_that_is_named_exists(page: str) -> None:
-    for one, other in re.findall(r"(?:^|[`&|] ?|\n)billing ([a-z]+)(?:[ \n]([a-z]+))?", PAGES[page]):
+    for one, other in re.findall(r"(?:^|[`&|] ?|\n)billing ([a-z-]+)(?:[ \n]([a-z]+))?", PAGES[page]):
         assert {one, f"{one} {other}"} & COMMANDS, f"billing {one} {other}"
 
 

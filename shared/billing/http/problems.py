@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.errors import BillingError, FieldFault, Refused, Transient
 
 MEDIA_TYPE = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What a code means: its HTTP status, a title, how to mend it, and whether the same request may succeed later."""
 
     status: int
@@ -107,6 +105,10 @@ KINDS: Mapping[str, Kind] = {
     "webhook_not_found": Kind(409, "Stripe has no such webhook endpoint", "Create it: step `create`."),
     "webhook_rotating": Kind(409, "A rotation is not finished", "Finish it: step `finish`."),
     "webhook_refused": Kind(422, "Stripe refuses such a webhook endpoint", "Change what `detail` names."),
+    "signing_key_unset": Kind(
+        503, "No token can be signed yet", "An operator makes the first key: billing signing-key rotate."
+    ),
+    "signing_key_rotating": Kind(409, "A new key is on its way already", "Wait until it signs: `detail` says when."),
     # this moment's faults
     "not_effective_yet": Kind(
         503,

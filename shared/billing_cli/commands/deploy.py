@@ -19,6 +19,7 @@ GROUP = typer.Typer(no_args_is_help=True, help="A deployment: check that all of 
 
 DEPLOYMENT = f"{ADMIN}/deployment"
 WEBHOOKS = "/api/v1/webhooks/stripe"
+JWKS = "/.well-known/jwks.json"
 
 MOST_SKEW = 30.0
 """Seconds between this machine's clock and the service's."""
@@ -81,6 +82,22 @@ def _open(session: Session) -> Iterator[Check]:
         yield Check("readiness", "ok", "readiness", ", ".join(parts))
     else:
         yield Check("readiness", "failed", "not_ready", wrong or f"/ready answers {ready}")
+    yield _signing_keys(session)
+
+
+def _signing_keys(session: Session) -> Check:
+    """Those that are published: without one no entitlement token can be had."""
+    name = "signing keys"
+    try:
+        status, document = session.api.probe(JWKS)
+    except Unreachable as fault:
+        return Check(name, "failed", "signing_keys_unreadable", fault.what)
+    if status != 200 or not isinstance(document, dict):
+        return Check(name, "failed", "signing_keys_unreadable", f"{JWKS} answers {status}")
+    count = len(document.get("keys") or ())
+    if count == 0:
+        return Check(name, "failed", "signing_key_unset", "no key is made yet that could sign tokens")
+    return Check(name, "ok", name, f"{count} published")
 
 
 def _health(status: int) -> Check:

@@ -12,6 +12,7 @@ from tests.unit.cli.terminal import KEY, URL, Done, Terminal, commands, ok, prob
 
 ROOT = Path(__file__).parents[3]
 WEBHOOKS = f"{URL}/api/v1/webhooks/stripe"
+KEYS = {"issuer": "billing-prod", "keys": [{"kid": "a"}]}
 READY = {"status": "ready", "checks": {"postgresql": "ok", "migrations": "ok", "dynamodb": "ok"}}
 
 
@@ -23,9 +24,10 @@ def told(*findings: dict[str, str], as_of: str = "2026-11-23T12:00:00Z") -> http
     return ok({"as_of": as_of, "stage": "prod", "livemode": True, "checks": list(findings or [found("outbox")])})
 
 
-def check(terminal: Terminal, inside: Any, *more: str, ready: Any = None) -> Done:
-    """The service answers for itself, then lives, then is `ready`."""
-    return terminal.replying(inside, ok({"status": "alive"}), ready or ok(READY)).run("deploy", "check", *more)
+def check(terminal: Terminal, inside: Any, *more: str, ready: Any = None, keys: Any = None) -> Done:
+    """The service answers for itself, then lives, then is `ready`, then has its public `keys`."""
+    replies = (inside, ok({"status": "alive"}), ready or ok(READY), keys or ok(KEYS))
+    return terminal.replying(*replies).run("deploy", "check", *more)
 
 
 def test_a_sound_deployment_is_0_with_a_line_for_each_check(terminal: Terminal) -> None:
@@ -34,6 +36,7 @@ def test_a_sound_deployment_is_0_with_a_line_for_each_check(terminal: Terminal) 
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
         "✓ health",
         "✓ readiness",
+        "✓ signing keys",
         "✓ admin key",
         "✓ webhook endpoint",
         "✓ this machine's clock",
@@ -44,7 +47,7 @@ def test_the_endpoint_is_looked_for_where_this_api_is_called(terminal: Terminal)
     check(terminal, told())
     assert terminal.asked[0].url.params["webhook_url"] == WEBHOOKS
     check(terminal, told(), "--webhook-url", "https://pay.example/api/v1/webhooks/stripe")
-    assert terminal.asked[3].url.params["webhook_url"] == "https://pay.example/api/v1/webhooks/stripe"
+    assert terminal.asked[4].url.params["webhook_url"] == "https://pay.example/api/v1/webhooks/stripe"
 
 
 def test_a_failure_is_1_and_says_by_which_command_it_is_mended(terminal: Terminal) -> None:
@@ -52,7 +55,7 @@ def test_a_failure_is_1_and_says_by_which_command_it_is_mended(terminal: Termina
     assert done.exit_code == 1
     assert "✗ stripe key: failed, none is stored yet" in done.stdout
     assert "→ aws secretsmanager put-secret-value --secret-id billing-prod/stripe-api-key" in done.stdout
-    assert "1 of 5 checks failed" in done.stderr
+    assert "1 of 6 checks failed" in done.stderr
 
 
 def test_what_could_not_be_looked_at_says_why_and_fails_nothing(terminal: Terminal) -> None:
@@ -103,8 +106,24 @@ def test_a_service_that_is_not_there_is_told_once_and_is_1(terminal: Terminal) -
 
 
 def test_a_function_that_does_not_live_is_a_failure(terminal: Terminal) -> None:
-    done = terminal.replying(told(), problem(500, "internal"), ok(READY)).run("deploy", "check")
+    done = terminal.replying(told(), problem(500, "internal"), ok(READY), ok(KEYS)).run("deploy", "check")
     assert "✗ health: failed, /healthz answers 500" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("keys", "told_so"),
+    [
+        (ok({"issuer": "billing-prod", "keys": []}), "→ billing signing-key rotate"),
+        (problem(500, "internal"), "→ The log of billing-prod-tokens"),
+        (httpx.ConnectError("no"), "→ The log of billing-prod-tokens"),
+    ],
+)
+def test_without_a_key_to_sign_tokens_with_the_deployment_is_not_done(
+    terminal: Terminal, keys: Any, told_so: str
+) -> None:
+    done = check(terminal, told(), keys=keys)
+    assert done.exit_code == 1
+    assert told_so in done.stdout
 
 
 @pytest.mark.parametrize(("as_of", "code"), [("2026-11-23T11:59:30Z", 0), ("2026-11-23T12:00:31Z", 1)])
@@ -134,6 +153,7 @@ def test_every_failure_has_its_advice() -> None:
     faults = codes_of_failures() | {f"webhook_{fault}" for fault in ("version", "disabled", "events")}
     faults |= {"webhook_rotating", "webhook_duplicate"}  # one call gives either
     by_the_command = {"not_alive", "not_ready", "invalid_api_key", "wrong_role", "other_release", "machine_clock"}
+    by_the_command |= {"signing_key_unset", "signing_keys_unreadable"}
     assert len(faults) > 20
     assert faults | by_the_command == set(ADVICE)
 
