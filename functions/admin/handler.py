@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.cache import client as cache
 from billing.http.app import admin_of, no_route
@@ -61,8 +60,7 @@ ROUTES: Routes = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     event_bus_name: str

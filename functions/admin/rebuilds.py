@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -127,7 +126,7 @@ def _rebuild(desk: Desk, call: Call) -> Response:
 
     outcome = once(desk.database_url, call.once(), work)
     response = answered(call, outcome.body, status=outcome.status, replayed=outcome.replayed)
-    return replace(response, error=ExceptionGroup("objects that broke the rebuild", broken) if broken else None)
+    return response._replace(error=ExceptionGroup("objects that broke the rebuild", broken) if broken else None)
 
 
 def _read(desk: Desk, call: Call) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -139,7 +138,7 @@ def _replay_many(desk: Desk, call: Call) -> Response:
     told = Page[ReplayAnswer].model_validate_json(outcome.body)
     publish_events(worker, [one.event_id for one in told.data])
     response = answered(call, outcome.body, status=outcome.status, replayed=outcome.replayed)
-    return replace(response, error=ExceptionGroup("events that broke their replay", broken) if broken else None)
+    return response._replace(error=ExceptionGroup("events that broke their replay", broken) if broken else None)
 
 
 def _from(cursor: str | None) -> Place | None:

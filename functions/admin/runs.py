@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from billing.domain.windows import parse_rfc3339, rfc3339
@@ -139,7 +138,7 @@ def _begin(desk: Desk, call: Call, decide: Callable[[Connection], Run]) -> Respo
         faults += [] if fault is None else [fault]
     except Transient as fault:
         faults.append(fault)
-    return replace(response, error=ExceptionGroup("the run's first slice", faults) if faults else None)
+    return response._replace(error=ExceptionGroup("the run's first slice", faults) if faults else None)
 
 
 def _list(desk: Desk, call: Call) -> Response:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from billing.cache import client as cache
 from billing.http import app
@@ -39,8 +40,7 @@ TIMEOUT = 3.0
 """Seconds for a call to Secrets Manager or EventBridge: a person waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     event_bus_name: str

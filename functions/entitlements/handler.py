@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from billing.cache.client import connect
+from billing.cache.client import READ_TIMEOUT, Client, connect
 from billing.cache.item import KeyRecord, SnapshotItem, encode
 from billing.errors import Refused
 from billing.http.auth import bearer
@@ -35,18 +34,25 @@ CACHE_CONTROL = "private, max-age=0, must-revalidate"
 Door = Callable[[Request, datetime], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     table_name: str
     database_url: str
     log_level: str = "INFO"
 
 
-def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
-    """The handler. Opens no connection: the first request does. Raises BadSettings."""
+def build(
+    environ: Mapping[str, str] = os.environ,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    read_timeout: float = READ_TIMEOUT,
+) -> Handle:
+    """The handler; a read of the table may take so many seconds. Opens no connection: the first request does.
+
+    Raises BadSettings.
+    """
     settings = load(Settings, environ)
     log = Log("entitlements", settings.log_level)
-    reading = _reading(settings, environ)
+    cache = connect(settings.table_name, Breaker(), environ)._replace(read_timeout=read_timeout)
+    reading = _reading(settings.database_url, cache)
     doors: dict[tuple[str, str], Door] = {
         ("GET", LIST): lambda request, at: _list(reading, request, at),
         ("GET", CHECK): lambda request, at: _check(reading, request, at),
@@ -60,18 +66,16 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
     return handle
 
 
-def _reading(settings: Settings, environ: Mapping[str, str]) -> Reading:
-    cache = connect(settings.table_name, Breaker(), environ)
-
+def _reading(database_url: str, cache: Client) -> Reading:
     def refill_key(digest: bytes, now: datetime) -> KeyRecord | None:
         from billing.usecases import refill_snapshot as refills  # noqa: PLC0415  brings psycopg: only on a miss
 
-        return refills.refill_key(settings.database_url, cache, digest, now)
+        return refills.refill_key(database_url, cache, digest, now)
 
     def refill_snapshot(project_id: str, user_id: str, now: datetime) -> SnapshotItem:
         from billing.usecases import refill_snapshot as refills  # noqa: PLC0415  brings psycopg: only on a miss
 
-        return refills.refill_snapshot(settings.database_url, cache, project_id, user_id, now)
+        return refills.refill_snapshot(database_url, cache, project_id, user_id, now)
 
     return Reading(cache, refill_key, refill_snapshot, Breaker(failures=2))
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.cache.client import Client, batch_get
 from billing.cache.client import connect as connect_cache
@@ -32,8 +31,7 @@ TIMEOUT = 2.0
 """Seconds for DynamoDB to answer: a probe is not a check, and may open the connection first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     log_level: str = "INFO"
@@ -43,7 +41,7 @@ def build(environ: Mapping[str, str] = os.environ) -> Handle:
     """The handler. Raises BadSettings."""
     settings = load(Settings, environ)
     log = Log("health", settings.log_level)
-    cache = replace(connect_cache(settings.table_name, environ=environ), read_timeout=TIMEOUT)
+    cache = connect_cache(settings.table_name, environ=environ)._replace(read_timeout=TIMEOUT)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return serve(event, context, log, lambda request: _respond(settings.database_url, cache, request))

@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.errors import BillingError
 from billing.runtime.entrypoint import Handle, entrypoint
@@ -24,8 +23,7 @@ MARGIN = 30.0
 """Seconds of the function's time that are kept for the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     log_level: str = "INFO"
     stage: str = "local"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.cache import client as cache
 from billing.messages.bus import Bus
@@ -38,8 +37,7 @@ TIMEOUT = 5.0
 """Seconds for a call to EventBridge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     event_bus_name: str

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from billing.http import app
 from billing.http.app import Caller
@@ -28,8 +29,7 @@ TIMEOUT = 3.0
 """Seconds for reading the Stripe key: a person waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     stripe_api_key_secret_id: str
     stripe_api_base: str | None = None

@@ -8,9 +8,8 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.cache import client as cache
 from billing.domain.drift import PassName
@@ -42,8 +41,7 @@ TIMEOUT = 5.0
 """Seconds for a call to Secrets Manager or EventBridge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     event_bus_name: str

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.errors import Refused
 from billing.http.exchange import Request, Response, refused, serve
@@ -23,8 +22,7 @@ TIMEOUT = 3.0
 """Seconds for reading the secret, and for queueing: Stripe wants its answer soon and comes again without one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     queue_url: str
     stripe_webhook_secret_id: str
     log_level: str = "INFO"

@@ -10,7 +10,8 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from billing.runtime.sigv4 import Credentials, Presigned, Signer
+from billing.runtime.presigned import Presigned
+from billing.runtime.sigv4 import Credentials, Signer
 from billing.store.login import token
 
 visible = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)

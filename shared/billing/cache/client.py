@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
-import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.errors import Transient
 from billing.runtime.aws import DYNAMODB, AwsClient, AwsError
 from billing.runtime.breaker import Breaker
+from billing.runtime.pause import spread
 
 Item = Mapping[str, Any]
 """An item as DynamoDB writes it: attribute → {type: value}."""
 
 READ_TIMEOUT = 0.15
 """Seconds for a whole read, retries included: slower than that, PostgreSQL answers."""
+
+LAST_TIMEOUT = 1.0
+"""Seconds for a read when PostgreSQL cannot answer either: late is better than not at all."""
 
 WRITE_TIMEOUT = 2.0
 """Seconds for a whole put."""
@@ -27,8 +30,7 @@ _FENCE_TTL = 86_400  # seconds past its end: DynamoDB never deletes a fence that
 _MOST_KEYS = 100  # of one BatchGetItem: DynamoDB's own limit
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """The one table (key attribute `pk`), over one connection; not shared between threads. Times are in seconds.
 
     A reader's client has a `breaker`: after a fault it refuses reads and puts at once, so that PostgreSQL answers
@@ -47,40 +49,47 @@ def connect(table: str, breaker: Breaker | None = None, environ: Mapping[str, st
     return Client(AwsClient(DYNAMODB, WRITE_TIMEOUT, environ), table, breaker)
 
 
-def batch_get(
-    client: Client, pks: Sequence[str], projection: str | None = None, names: Mapping[str, str] | None = None
-) -> dict[str, Item]:
+def patient(client: Client) -> Client:
+    """The same table for a last try: it asks though the last read failed, and waits."""
+    return client._replace(breaker=None, read_timeout=LAST_TIMEOUT)
+
+
+def batch_get(client: Client, pks: Sequence[str], projection: str = "") -> dict[str, Item]:
     """The items that exist, by pk, read consistently: each 100 distinct pks are one round trip.
 
-    An absent pk has no item: a throttled read is not absence. `UnprocessedKeys` are asked for again until the time is
-    over. Raises Transient.
+    `projection` is what `projected` gave. An absent pk has no item: a throttled read is not absence. `UnprocessedKeys`
+    are asked for again until the time is over. Raises Transient.
     """
     deadline = time.monotonic() + client.read_timeout
     found: dict[str, Item] = {}
     for start in range(0, len(pks), _MOST_KEYS):
-        keys = [{"pk": {"S": pk}} for pk in pks[start : start + _MOST_KEYS]]
-        request: dict[str, Any] = {"Keys": keys, "ConsistentRead": True}
-        if projection is not None:
-            request |= {"ProjectionExpression": projection, "ExpressionAttributeNames": names}
-        found |= _batch(client, {client.table: request}, deadline)
+        keys = ",".join([f'{{"pk":{{"S":{json.dumps(pk)}}}}}' for pk in pks[start : start + _MOST_KEYS]])
+        request = f'{{{json.dumps(client.table)}:{{"Keys":[{keys}],"ConsistentRead":true{projection}}}}}'
+        found |= _batch(client, request, deadline)
     return found
 
 
-def _batch(client: Client, request: dict[str, Any], deadline: float) -> dict[str, Item]:
+def projected(expression: str, names: Mapping[str, str]) -> str:
+    """Attributes to read, as members of a request's JSON: what is the same in every request is written once."""
+    members = {"ProjectionExpression": expression, "ExpressionAttributeNames": names}
+    return "," + json.dumps(members, separators=(",", ":"))[1:-1]
+
+
+def _batch(client: Client, request: str, deadline: float) -> dict[str, Item]:
     asked, pause = request, _FIRST_PAUSE
     found: dict[str, Item] = {}
     while asked:
-        answer = _call(client, "BatchGetItem", {"RequestItems": asked}, deadline - time.monotonic())
+        answer = _call(client, "BatchGetItem", f'{{"RequestItems":{asked}}}', deadline - time.monotonic())
         for item in answer.get("Responses", {}).get(client.table, ()):
             found[item["pk"]["S"]] = item
-        asked = answer.get("UnprocessedKeys") or {}
+        unread = answer.get("UnprocessedKeys")
+        asked = json.dumps(unread) if unread else ""
         if asked:
             pause = _wait(client, pause, deadline)
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(NamedTuple):
     """What opens a fence to a put: its state has the change that is waited for, or was read after the fence's end.
 
     `change` counts the customer's changes in the state; `read_at` is before it was read, in milliseconds.
@@ -218,7 +227,7 @@ class _Refused(Exception):
         self.item = item
 
 
-def _call(client: Client, operation: str, payload: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+def _call(client: Client, operation: str, payload: Mapping[str, Any] | str, timeout: float) -> dict[str, Any]:
     breaker = client.breaker
     if breaker is not None and not breaker.closed:
         raise _unavailable()
@@ -237,7 +246,7 @@ def _wait(client: Client, pause: float, deadline: float) -> float:
     """Sleep about `pause` seconds; the next pause is twice as long. Transient when there is no time for it."""
     if time.monotonic() + pause >= deadline:
         raise _failed(client)
-    time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  spreads retries, guards nothing
+    time.sleep(spread(pause / 2, pause))
     return pause * 2
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from billing.cache.client import Client, Pass, batch_get, claim, put_if_newer
+from billing.cache.client import Client, Pass, batch_get, claim, projected, put_if_newer
 from billing.cache.item import (
     CLAIM,
     Glimpse,
@@ -29,20 +30,20 @@ from billing.errors import Transient
 _COMMON = ("c", "v", "e", "f", "id", "n", "r", "p", "ns", "s", "m", "x", "rv", "a", "t0", "t1")
 _NAMES = {f"#{name}": name for name in _COMMON}
 _LIST_NAMES = {**_NAMES, "#b": "b", "#g": "g"}
-_LIST = "pk," + ",".join(_LIST_NAMES)
-_CHECK = "pk," + ",".join(_NAMES) + ",#k.#feature"
+_LIST = projected("pk," + ",".join(_LIST_NAMES), _LIST_NAMES)
+_FEATURE = "?"  # stands for the code that is asked for; no code is written so
+_QUOTED = json.dumps(_FEATURE)
+_CHECK = projected("pk," + ",".join(_NAMES) + ",#k.#feature", {**_NAMES, "#k": "k", "#feature": _FEATURE})
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What the table held of the two; None for absent and for unreadable alike: neither says no."""
 
     key: KeyRecord | None
     snapshot: Glimpse | None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundMany:
+class FoundMany(NamedTuple):
     """What the table held of many: `snapshots` by (user_id, feature), without those absent or unreadable."""
 
     key: KeyRecord | None
@@ -56,9 +57,9 @@ def read(client: Client, digest: bytes, tag: str, user_id: str, feature: str | N
     """
     key, snapshot = key_pk(digest), snapshot_pk(tag, user_id)
     if feature is None:
-        items = batch_get(client, (key, snapshot), _LIST, _LIST_NAMES)
+        items = batch_get(client, (key, snapshot), _LIST)
     else:
-        items = batch_get(client, (key, snapshot), _CHECK, {**_NAMES, "#k": "k", "#feature": feature})
+        items = batch_get(client, (key, snapshot), _CHECK.replace(_QUOTED, json.dumps(feature)))
     found_key, found_snapshot = items.get(key), items.get(snapshot)
     return Found(
         None if found_key is None else key_from_item(found_key),
@@ -74,8 +75,9 @@ def read_many(client: Client, digest: bytes, tag: str, pairs: Iterable[tuple[str
     asked = dict.fromkeys(pairs)
     key, owners = key_pk(digest), {user_id: snapshot_pk(tag, user_id) for user_id, _ in asked}
     aliases = {f"#k{place}": feature for place, feature in enumerate(sorted({feature for _, feature in asked}))}
-    projection = ",".join(["pk", *_NAMES, *(f"#k.{alias}" for alias in aliases)])
-    items = batch_get(client, (key, *owners.values()), projection, {**_NAMES, "#k": "k", **aliases})
+    expression = ",".join(["pk", *_NAMES, *(f"#k.{alias}" for alias in aliases)])
+    projection = projected(expression, {**_NAMES, "#k": "k", **aliases})
+    items = batch_get(client, (key, *owners.values()), projection)
     glimpses = {
         (user_id, feature): glimpse(items[owners[user_id]], feature)
         for user_id, feature in asked

@@ -8,15 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from billing.cache.client import Item
-from billing.domain import answers, keys
+from billing.domain import keys
 from billing.domain.keys import Mode, Role
-from billing.domain.snapshot import Snapshot, segment, to_document
 from billing.domain.windows import Window, from_microseconds, microseconds
+
+if TYPE_CHECKING:
+    from billing.domain.snapshot import Snapshot
 
 CODEC = "1"
 
@@ -39,8 +40,7 @@ _UNSTALE = '"stale":false}'
 _START = from_microseconds(0)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
+class KeyRecord(NamedTuple):
     """An API key with its project, as of `version`. Project members are None for an admin key, whose `epoch` is 0."""
 
     digest: bytes
@@ -58,8 +58,7 @@ class KeyRecord:
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotItem:
+class SnapshotItem(NamedTuple):
     """A snapshot with its answers ready made: they hold at every instant of `holds`, `document` at any other."""
 
     project_id: str
@@ -85,6 +84,9 @@ class SnapshotItem:
 
         `now` is not after the snapshot was read.
         """
+        from billing.domain import answers  # noqa: PLC0415  the rules: a check's hit has no use for them (ADR 44)
+        from billing.domain.snapshot import segment, to_document  # noqa: PLC0415  likewise
+
         body = encode(answers.entitlements_answer(snapshot, now))
         return cls(
             project_id=snapshot.project_id,
@@ -101,8 +103,7 @@ class SnapshotItem:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Glimpse:
+class Glimpse(NamedTuple):
     """As much of a snapshot as one question needs. `answer` is None where the snapshot has no such feature."""
 
     project_id: str

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 MAX_SECRETS = 2
 """More than two are a rotation begun before the last one ended."""
@@ -17,12 +17,14 @@ _PREFIX = "whsec_"
 _SHORTEST_PLACEHOLDER = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Signing:
+class Signing(NamedTuple):
     """One live secret, and the `webhook_endpoint` it is of; None where a person stored it without saying."""
 
-    secret: str = field(repr=False)
+    secret: str
     endpoint_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Signing(…, {self.endpoint_id!r})"
 
 
 def signings_of(value: Mapping[str, object]) -> tuple[Signing, ...] | None:

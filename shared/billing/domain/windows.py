@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 """The end of a window that does not end; no instant lies beyond it."""
@@ -13,8 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _LAST_SECOND = int((FOREVER - _EPOCH).total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """Contains `start`, does not contain `end`; a window whose end is not after its start contains nothing."""
 
     start: datetime
@@ -46,7 +45,7 @@ def microseconds(instant: datetime) -> int:
 
 
 def from_microseconds(count: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=count)
+    return _EPOCH + count * _MICROSECOND
 
 
 def rfc3339(instant: datetime) -> str:

@@ -6,8 +6,8 @@ import base64
 import binascii
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from billing.errors import BillingError, FieldFault, Refused
 from billing.http.problems import KINDS, kind_of, problem
@@ -15,9 +15,10 @@ from billing.runtime.log import Log
 
 JSON = "application/json"
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """An HTTP request. Header names are lower-case; `headers` and `query` hold every value sent, in order.
 
     `route` is the API's own template (`/api/v1/checkout/{session_id}/sync`), whatever stage or prefix was called.
@@ -46,15 +47,14 @@ class Request:
             raise Refused("malformed_request", "The body says it is base64 and is not.") from fault
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """`notes` go into the request's log line, `counts` become metrics."""
 
     status: int
     body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NONE
+    notes: Mapping[str, Any] = _NONE
+    counts: Mapping[str, int] = _NONE
     error: BaseException | None = None
 
 
@@ -122,12 +122,20 @@ def _broken(error: Exception, request_id: str) -> Response:
     return Response(status, body, headers, {"code": "internal"}, error=error)
 
 
-def _values(event: Mapping[str, Any], multi: str, one: str, *, lower: bool) -> dict[str, list[str]]:
+def _values(event: Mapping[str, Any], multi: str, one: str, *, lower: bool) -> dict[str, Sequence[str]]:
     """Every value by name: format 1.0 has them in `multi…`; hand-written events may have only the plain form."""
     many: Mapping[str, Sequence[str]] = event.get(multi) or {
         name: [value] for name, value in (event.get(one) or {}).items()
     }
+    if not lower:
+        return dict(many)
+    found = {name.lower(): values for name, values in many.items()}
+    return found if len(found) == len(many) else _joined(many)
+
+
+def _joined(many: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Names that differ in case alone are one header's."""
     found: dict[str, list[str]] = {}
     for name, values in many.items():
-        found.setdefault(name.lower() if lower else name, []).extend(values)
-    return found
+        found.setdefault(name.lower(), []).extend(values)
+    return dict(found)

@@ -9,9 +9,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from billing.domain.windows import parse_rfc3339, rfc3339
 from billing.errors import Permanent, Transient
@@ -26,24 +25,21 @@ _HIDDEN = 30  # seconds in which no one else is handed a message that is being m
 _EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A signed event as delivered: whatever bytes Stripe's secret signed."""
 
     body: bytes
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(NamedTuple):
     """A signed event too large for the queue: the worker fetches it from Stripe's Events API (kept there 30 days)."""
 
     event_id: str
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A signed body too large for the queue that names no event: all that can be kept of it."""
 
     sha256: str
@@ -110,8 +106,7 @@ def delay(client: AwsClient, queue_url: str, receipt_handle: str, seconds: int) 
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
+class Depth(NamedTuple):
     """How many messages a queue holds, as SQS estimates it: those `waiting`, and those handed out right now."""
 
     waiting: int

@@ -5,31 +5,33 @@ Serves DynamoDB, SQS, Secrets Manager and EventBridge, all of which take `POST /
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import random
-import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.client import HTTPException
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from billing.runtime.credentials import credentials_of
+from billing.runtime.pause import spread
+from billing.runtime.reply import Reply
 from billing.runtime.settings import BadSettings
-from billing.runtime.sigv4 import Credentials, Signer, credentials_of
-from billing.runtime.wire import Reply, Wire, seconds_left
+from billing.runtime.sigv4 import Credentials, Signer
+from billing.runtime.wire import Wire, seconds_left
+
+if TYPE_CHECKING:
+    import ssl
 
 ATTEMPTS = 3
 """Of one call, while its time lasts: the first and two more after a fault that may pass."""
 
 _FIRST_PAUSE = 0.02
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _THROTTLED = ("Throttl", "ProvisionedThroughputExceeded", "RequestLimitExceeded", "OverLimit", "TooManyRequests")
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """How a service is addressed: `name` in host and signature, `target` before the operation, its JSON version."""
 
     name: str
@@ -57,53 +59,48 @@ class AwsError(Exception):
         self.document = document or {}
 
 
-@dataclass(slots=True)
 class AwsClient:
     """One service, one connection, one thread.
 
     `timeout` is the whole call's, in seconds: connecting, retries and pauses included (name resolution, which the
     standard library cannot bound, excepted). The endpoint is `AWS_ENDPOINT_URL`, else the region's own; the region
-    `AWS_REGION` or `AWS_DEFAULT_REGION`. Credentials are read from the environment at every call, so that rotated
-    ones are used at once.
+    `AWS_REGION` or `AWS_DEFAULT_REGION`. Credentials are looked for in the environment at every call, so that rotated
+    ones are used at once: they have another access key.
     """
 
-    service: Service
-    timeout: float
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    _host: str = field(init=False)
-    _wire: Wire = field(init=False, repr=False)
-    _signer: Signer = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        region = self.environ.get("AWS_REGION") or self.environ.get("AWS_DEFAULT_REGION")
+    def __init__(self, service: Service, timeout: float, environ: Mapping[str, str] = os.environ) -> None:
+        self.service = service
+        self.timeout = timeout
+        self.environ = environ
+        self._kept: Credentials | None = None
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         if not region:
             raise BadSettings("set AWS_REGION: calls are signed for a region")
-        endpoint = urlsplit(
-            self.environ.get("AWS_ENDPOINT_URL") or f"https://{self.service.name}.{region}.amazonaws.com"
-        )
-        if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
-            raise BadSettings("AWS_ENDPOINT_URL must look like http://127.0.0.1:4566")
-        secure = endpoint.scheme == "https"
-        self._host = endpoint.netloc
-        # the system's CA store, loaded at build time: on Lambda init has the CPU that a first request lacks
-        tls = ssl.create_default_context() if secure else None
-        self._wire = Wire(endpoint.hostname, endpoint.port or (443 if secure else 80), tls)
-        self._signer = Signer(self.service.name, region)
+        self._signer = Signer(service.name, region)
+        own = environ.get("AWS_ENDPOINT_URL")
+        if own:
+            self._host, self._wire = _addressed(own)
+        else:
+            self._host = f"{service.name}.{region}.amazonaws.com"
+            self._wire = Wire(self._host, 443, _tls())
 
-    def call(self, operation: str, payload: Mapping[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
-        """The operation's JSON answer. Retries throttling and server faults within the time. Raises AwsError.
+    def __repr__(self) -> str:
+        return f"AwsClient({self.service.name}, {self._host})"
 
-        A call whose answer was lost may have been carried out, and a retried one twice: every write here is
-        conditional on a version or harmless to repeat.
+    def call(self, operation: str, payload: Mapping[str, Any] | str, *, timeout: float | None = None) -> dict[str, Any]:
+        """The operation's JSON answer; `payload` may be JSON already. Raises AwsError.
+
+        Throttling and server faults are tried again within the time. A call whose answer was lost may have been
+        carried out, and a retried one twice: every write here is conditional on a version or harmless to repeat.
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        body = json.dumps(payload, separators=(",", ":")).encode()
+        body = (payload if isinstance(payload, str) else _encode(payload)).encode()
         attempt = 1
         while True:
             try:
                 return self._once(operation, body, deadline)
             except AwsError as error:
-                pause = random.uniform(0, _FIRST_PAUSE * 2**attempt)  # noqa: S311  spreads retries, guards nothing
+                pause = spread(0, _FIRST_PAUSE * 2**attempt)
                 if not error.retryable or attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
                     raise
             time.sleep(pause)
@@ -119,11 +116,11 @@ class AwsClient:
             "host": self._host,
             "x-amz-target": f"{self.service.target}.{operation}",
         }
-        signed = self._signer.sign(self._credentials(), headers, body, datetime.now(UTC))
+        signed = self._signer.sign(self._credentials(deadline), headers, body, datetime.now(UTC))
         try:
             seconds_left(deadline)
             reply = self._wire.post(signed, body, deadline)
-        except (OSError, HTTPException) as fault:
+        except OSError as fault:
             message = f"{self.service.name} at {self._host} did not answer in time or at all ({type(fault).__name__})"
             raise AwsError("Unreachable", message, retryable=True) from fault
         return self._read(operation, reply)
@@ -145,10 +142,40 @@ class AwsClient:
         retryable = reply.status >= 500 or reply.status == 429 or code.startswith(_THROTTLED)
         raise AwsError(code, f"{operation}: {message}", retryable=retryable, document=document)
 
-    def _credentials(self) -> Credentials:
-        credentials = credentials_of(self.environ)
-        if credentials is None:
+    def _credentials(self, deadline: float) -> Credentials:
+        kept = self._kept
+        if kept is not None and self.environ.get("AWS_ACCESS_KEY_ID") == kept.access_key:
+            return kept
+        try:
+            self._kept = credentials_of(self.environ, seconds_left(deadline))
+        except OSError as fault:
+            raise AwsError("Unreachable", "Lambda's endpoint for credentials gave none", retryable=True) from fault
+        if self._kept is None:
             raise AwsError(
                 "NoCredentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Lambda does)", retryable=False
             )
-        return credentials
+        return self._kept
+
+
+def _addressed(url: str) -> tuple[str, Wire]:
+    """An endpoint that is not the region's own: its host and port as sent, and the connection to it."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  Lambda sets no AWS_ENDPOINT_URL, and need not import it
+
+    endpoint = urlsplit(url)
+    if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
+        raise BadSettings("AWS_ENDPOINT_URL must look like http://127.0.0.1:4566")
+    secure = endpoint.scheme == "https"
+    return endpoint.netloc, Wire(
+        endpoint.hostname, endpoint.port or (443 if secure else 80), _tls() if secure else None
+    )
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """With the system's CA store, which takes 20 ms to read: once, for a function may speak to several services.
+
+    Made with the client, not with its first call: on Lambda init has the CPU that a first request lacks.
+    """
+    import ssl  # noqa: PLC0415  only where a server speaks TLS, which the emulator does not
+
+    return ssl.create_default_context()

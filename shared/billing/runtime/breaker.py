@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 REST = 1.0
 """Seconds without a question after the last failure; then one tries again."""
 
 
-@dataclass(slots=True)
 class Breaker:
     """Opens after `failures` in a row, for `rest` seconds; the first question after that is a probe."""
 
-    failures: int = 1
-    rest: float = REST
-    monotonic: Callable[[], float] = time.monotonic
-    _count: int = 0
-    _failed_at: float = 0.0
+    def __init__(self, failures: int = 1, rest: float = REST, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._failures = failures
+        self._rest = rest
+        self._monotonic = monotonic
+        self._count = 0
+        self._failed_at = 0.0
 
     @property
     def closed(self) -> bool:
         """Whether the dependency may be asked now."""
-        return self._count < self.failures or self.monotonic() - self._failed_at >= self.rest
+        return self._count < self._failures or self._monotonic() - self._failed_at >= self._rest
 
     def succeeded(self) -> None:
         self._count = 0
 
     def failed(self) -> None:
         self._count += 1
-        self._failed_at = self.monotonic()
+        self._failed_at = self._monotonic()

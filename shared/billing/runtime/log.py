@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-_SECRETS = re.compile(
+_SECRETS = (
     r"bk_(?:live|test)_[\w-]+"  # our own keys
     r"|(?:sk|rk|pk)_(?:live|test)_\w+|whsec_[\w+/=]+"  # Stripe's
     r"|(?<=://)[^\s/@:\"]+:[^\s/@\"]+(?=@)"  # user:password@ in an address
@@ -22,6 +21,8 @@ _SECRETS = re.compile(
 )
 _MARKS = ("bk_", "k_live_", "k_test_", "whsec_", "@")
 """One of these is in whatever `_SECRETS` matches: looking for them costs a tenth of it."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
 
 
 class Log:
@@ -93,13 +94,13 @@ class Log:
         line = {
             "level": level,
             "message": message,
-            "timestamp": f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03d}+0000",
+            "timestamp": now.isoformat(" ", "milliseconds")[:23].replace(".", ",") + "+0000",
             "service": self._service,
             **keys,
         }
-        text = json.dumps(line, separators=(",", ":"), default=str)
-        if any(mark in text for mark in _MARKS):
-            text = _SECRETS.sub("[redacted]", text)
+        text = _encode(line)
+        if any([mark in text for mark in _MARKS]):  # noqa: C419  a generator costs twice as much
+            text = re.sub(_SECRETS, "[redacted]", text)  # compiled when first needed, and kept by re
         stream = self._stream or sys.stderr
         stream.write(text + "\n")
         stream.flush()
@@ -108,4 +109,6 @@ class Log:
 def _exception(error: BaseException | None) -> dict[str, str]:
     if error is None:
         return {}
+    import traceback  # noqa: PLC0415  most containers never need it
+
     return {"exception_name": type(error).__name__, "exception": "".join(traceback.format_exception(error))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,7 +51,7 @@ class Secret:
         request = {
             "SecretId": self.secret_id,
             "SecretString": json.dumps(value),
-            "ClientRequestToken": secrets.token_hex(16),
+            "ClientRequestToken": os.urandom(16).hex(),
         }
         self._client.call("PutSecretValue", request)
         self._value = None

@@ -1,16 +1,12 @@
-"""A function's settings: one frozen dataclass, filled from the environment, faults reported all at once."""
+"""A function's settings: one NamedTuple, filled from the environment, faults reported all at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-SettingsT = TypeVar("SettingsT", bound="DataclassInstance")
+SettingsT = TypeVar("SettingsT", bound=NamedTuple)
 
 
 class BadSettings(Exception):
@@ -23,29 +19,24 @@ def load(cls: type[SettingsT], environ: Mapping[str, str] = os.environ) -> Setti
     Fields are `str`, `str | None`, `int` or `bool` (`true`/`false`). A field without default is required, and an empty
     string counts as missing; an optional field takes its default (None for `str | None`). Raises BadSettings.
     """
-    types = get_type_hints(cls)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(cls._field_defaults)
     faults: list[str] = []
-    for field in fields(cls):
-        name = field.name.upper()
+    for field, kind in get_type_hints(cls).items():
+        name = field.upper()
         text = environ.get(name, "")
         if text:
             try:
-                values[field.name] = _parse(types[field.name], text)
+                values[field] = _parse(kind, text)
             except ValueError as fault:
                 faults.append(f"{name} {fault}")
-        elif field.default is MISSING:
-            _fill_absent(field, types[field.name], name, values, faults)
+        elif field not in values and kind == str | None:
+            values[field] = None
+        elif field not in values:
+            faults.append(f"{name} is missing or empty")
     if faults:
         raise BadSettings(f"{cls.__name__}: set these environment variables: " + "; ".join(faults))
-    return cls(**values)
-
-
-def _fill_absent(field: Field[Any], kind: Any, name: str, values: dict[str, Any], faults: list[str]) -> None:
-    if kind == str | None:
-        values[field.name] = None
-    else:
-        faults.append(f"{name} is missing or empty")
+    fill = cast("Callable[..., SettingsT]", cls)
+    return fill(**values)
 
 
 def _parse(kind: Any, text: str) -> Any:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import select
 import socket
-import ssl
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from billing.runtime.reply import Reply, read_reply
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    import ssl
 
+_CHUNK = 65_536
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP response, read to its end."""
-
-    status: int
-    body: bytes
+IDLE = 50.0
+"""Seconds after which a kept connection is not used again, by the clock: it goes on while a SnapStart snapshot sleeps,
+and a connection from before that has nobody at its other end.
+"""
 
 
 class Wire:
-    """Not shared between threads. `post` raises OSError (TimeoutError past the deadline) or HTTPException."""
+    """Of one thread. `post` raises OSError: past the deadline TimeoutError, for a broken answer BadReply."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, host: str, port: int, tls: ssl.SSLContext | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
+        self._used = 0.0
         self._host = host
         self._port = port
         self._tls = tls
@@ -39,10 +40,10 @@ class Wire:
         A kept connection that breaks before any byte of the answer is what an idle server's close looks like: the
         request is sent once more on a new connection. Nothing else is sent twice.
         """
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
-        request = head.encode("latin-1") + body
-        if self._socket is not None and not _readable(self._socket):
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        request = f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        before, self._used = self._used, self._clock()
+        if self._socket is not None and self._used - before < IDLE and not _readable(self._socket):
             reply = self._try_kept(self._socket, request, deadline)
             if reply is not None:
                 return reply
@@ -71,13 +72,11 @@ class Wire:
         try:
             connection.settimeout(seconds_left(reader.deadline))
             connection.sendall(request)
-            response = HTTPResponse(cast("socket.socket", reader), method="POST")  # it only calls makefile("rb")
-            response.begin()
-            reply = Reply(response.status, response.read())
-        except (OSError, HTTPException):
+            reply, keep = read_reply(reader.receive)
+        except OSError:
             self.close()
             raise
-        if response.will_close:
+        if not keep:
             self.close()
         return reply
 
@@ -109,22 +108,18 @@ def _readable(connection: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-class _Reader(io.RawIOBase):
+class _Reader:
     """Reads a socket, never past the deadline: `settimeout` alone bounds each read, not their sum."""
+
+    __slots__ = ("_connection", "deadline", "received")
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
         self.deadline = deadline
-        self.received = 0
+        self.received = False
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def receive(self) -> bytes:
         self._connection.settimeout(seconds_left(self.deadline))
-        count = self._connection.recv_into(buffer)
-        self.received += count
-        return count
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
+        data = self._connection.recv(_CHUNK)
+        self.received = self.received or bool(data)
+        return data

@@ -15,8 +15,11 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
+from billing.errors import Transient
+from billing.runtime.credentials import credentials_of
+from billing.runtime.presigned import Presigned
 from billing.runtime.settings import BadSettings
-from billing.runtime.sigv4 import Credentials, Presigned, credentials_of
+from billing.runtime.sigv4 import Credentials
 
 IAM = "postgresql+iam://"
 """What `DATABASE_URL` begins with where the password is a token of IAM."""
@@ -39,7 +42,7 @@ def parameters(
 
     An IAM address takes libpq's parameters; `sslrootcert` may name another file of trusted certificates than the
     system's, `sslmode` may not be weakened. Raises BadSettings where host or user, the region, credentials or trusted
-    certificates are missing.
+    certificates are missing; Transient where Lambda gives no credentials just now.
     """
     if not database_url.startswith(IAM):
         return conninfo_to_dict(database_url)
@@ -48,7 +51,7 @@ def parameters(
     if not host or not user:
         raise BadSettings(f"DATABASE_URL must look like {IAM}user@host:5432/database: an IAM token names both")
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    credentials = credentials_of(environ)
+    credentials = _credentials(environ)
     if not region or credentials is None:
         raise BadSettings(
             "set AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (Lambda does): DATABASE_URL says that the "
@@ -60,6 +63,15 @@ def parameters(
         "sslmode": "verify-full",
         "sslrootcert": given.get("sslrootcert") or _trusted(),
     }
+
+
+def _credentials(environ: Mapping[str, str]) -> Credentials | None:
+    try:
+        return credentials_of(environ)
+    except OSError as fault:
+        raise Transient(
+            "database_unavailable", "There are no credentials to log in with just now. Try again."
+        ) from fault
 
 
 def token(credentials: Credentials, region: str, host: str, port: int, user: str, at: datetime) -> str:

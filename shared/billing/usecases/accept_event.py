@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from billing.domain.signing import placeholder_of, signings_of
 from billing.errors import Transient
@@ -14,8 +14,7 @@ from billing.runtime.secrets import Secret
 from billing.runtime.settings import BadSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Ingress:
+class Ingress(NamedTuple):
     """The endpoint's signing secrets (`{"secrets": ["whsec_…"]}`, two during a rotation) and the queue behind it."""
 
     secret: Secret

@@ -6,16 +6,14 @@ Nothing here guesses: an absent, old or unreadable item is a miss, never a "no";
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from billing.cache.client import Client
+from billing.cache.client import Client, patient
 from billing.cache.entitlements import Found, claim_key, claim_snapshot, read, read_snapshot
 from billing.cache.item import CLAIM, STALE, Glimpse, KeyRecord, SnapshotItem, encode, etag, stale
 from billing.domain import keys
-from billing.domain.answers import check_answer, entitlements_answer
-from billing.domain.snapshot import Snapshot, from_document
+from billing.domain.windows import FOREVER
 from billing.errors import Refused, Transient
 from billing.runtime.breaker import Breaker
 
@@ -33,8 +31,7 @@ _FAULTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What answering needs. The refills ask PostgreSQL, fill the cache and return what is then true; they raise
     Transient where PostgreSQL cannot be asked. `store` spares requests the wait for a PostgreSQL that is down. `whole`
     reads a user's whole item, for an instant outside the time its ready-made answers hold.
@@ -47,27 +44,28 @@ class Reading:
     whole: Callable[[Client, str, str], SnapshotItem | None] = read_snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """About one feature, or (None) about all that the user holds."""
 
     user_id: str
     feature: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`body` is the JSON to send, `etag` its tag (lists only), `road` how it came about, for the log."""
+class Answer(NamedTuple):
+    """`body` is the JSON to send, `etag` its tag (lists only), `road` how it came about, for the log.
+
+    `until`: it does not change before, unless somebody changes what it rests on.
+    """
 
     body: str
     etag: str | None
     road: Road
     project_id: str
     key_id: str
+    until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """What a key opens. `old`: its record is one that PostgreSQL could not be asked about."""
 
     project_id: str
@@ -87,8 +85,35 @@ def answer(reading: Reading, api_key: str, question: Question, now: datetime) ->
     try:
         found = read(reading.cache, digest, keys.tag_of(api_key), question.user_id, question.feature)
     except Transient:
-        found = Found(None, None)
+        return _answer_all_the_same(reading, api_key, question, now)
     return answer_from(reading, open_by(reading, digest, found.key, now), found.snapshot, question, now)
+
+
+def _answer_all_the_same(reading: Reading, api_key: str, question: Question, now: datetime) -> Answer:
+    digest = keys.digest(api_key)
+
+    def given(found: Found) -> Answer:
+        return answer_from(reading, open_by(reading, digest, found.key, now), found.snapshot, question, now)
+
+    def ask() -> Found:
+        return read(patient(reading.cache), digest, keys.tag_of(api_key), question.user_id, question.feature)
+
+    return without_cache(lambda: given(Found(None, None)), lambda: given(ask()))
+
+
+def without_cache(by_store: Callable[[], T], patiently: Callable[[], T]) -> T:
+    """What the store answers; where it cannot, what the cache answers after all.
+
+    A slow read rests the cache for a second and the store takes over. With the store away that second would be one of
+    503s, though the cache has the answer. Raises Transient.
+    """
+    try:
+        return by_store()
+    except Transient:
+        try:
+            return patiently()
+        except Transient as fault:
+            raise _unavailable() from fault
 
 
 def open_by(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> Opened:
@@ -101,11 +126,11 @@ def answer_from(reading: Reading, opened: Opened, kept: Glimpse | None, question
     """The answer to a question of the opened project; `kept` is the user's item in the cache. Raises Transient."""
     record = opened.record
     seen = kept if kept is not None and _belongs(kept, record) else None
-    body, road = _body(reading, opened.project_id, seen, record, question, now)
+    body, road, until = _body(reading, opened.project_id, seen, record, question, now)
     if opened.old or road == "stale":
         body, road = stale(body), "stale"
     tag = etag(body) if question.feature is None else None
-    return Answer(body, tag, road, opened.project_id, record.id)
+    return Answer(body, tag, road, opened.project_id, record.id, until)
 
 
 def _key(reading: Reading, digest: bytes, kept: KeyRecord | None, now: datetime) -> tuple[KeyRecord, bool]:
@@ -162,7 +187,7 @@ def _belongs(seen: Glimpse | SnapshotItem, record: KeyRecord) -> bool:
 
 def _body(
     reading: Reading, project_id: str, seen: Glimpse | None, record: KeyRecord, question: Question, now: datetime
-) -> tuple[str, Road]:
+) -> tuple[str, Road, datetime]:
     if seen is not None and (now < seen.fresh_until or _refilled_by_another(reading, seen, now)):
         cached = _cached(reading, seen, record, question, now)
         if cached is not None:
@@ -175,42 +200,50 @@ def _body(
             old = _cached(reading, seen, record, question, now)
         if old is None:
             raise _unavailable() from fault
-        return old[0], "stale"
-    return _evaluated(item, question, now), "refill"
+        return old[0], "stale", old[2]
+    return _evaluated(item, question, now, "refill")
 
 
 def _cached(
     reading: Reading, seen: Glimpse, record: KeyRecord, question: Question, now: datetime
-) -> tuple[str, Road] | None:
+) -> tuple[str, Road, datetime] | None:
     """The cache's answer at `now`: ready made, or evaluated from the windows; None if the item is gone meanwhile."""
     if seen.answer is None and question.feature is not None:
-        return _no_such_feature(seen, question.feature, now), "hit"
+        return _no_such_feature(seen, question.feature, now), "hit", FOREVER
     if seen.answer is not None and seen.holds.contains(now):
-        return seen.answer, "hit"
+        return seen.answer, "hit", seen.holds.end
     try:
         item = reading.whole(reading.cache, keys.tag(seen.project_id), question.user_id)
     except Transient:
         return None
     if item is None or not _belongs(item, record):
         return None
-    return _evaluated(item, question, now), "document"
+    return _evaluated(item, question, now, "document")
 
 
-def _evaluated(item: SnapshotItem, question: Question, now: datetime) -> str:
+def _evaluated(item: SnapshotItem, question: Question, now: datetime, road: Road) -> tuple[str, Road, datetime]:
     if question.feature is None:
         ready: str | None = item.body
     else:
         ready = item.checks.get(question.feature)
     if ready is not None and item.holds.contains(now):
-        return ready
+        return ready, road, item.holds.end
+    from billing.domain.answers import check_answer, entitlements_answer  # noqa: PLC0415  the rules: not for a hit
+    from billing.domain.snapshot import from_document, segment  # noqa: PLC0415  likewise
+
     snapshot = from_document(item.document)
     if question.feature is None:
-        return encode(entitlements_answer(snapshot, now))
-    return encode(check_answer(snapshot, question.feature, now))
+        told = entitlements_answer(snapshot, now)
+    else:
+        told = check_answer(snapshot, question.feature, now)
+    return encode(told), road, segment(snapshot, now).end
 
 
 def _no_such_feature(seen: Glimpse, feature: str, now: datetime) -> str:
     """A snapshot carries all its project's features, so one it lacks does not exist."""
+    from billing.domain.answers import check_answer  # noqa: PLC0415  the rules: not for a hit
+    from billing.domain.snapshot import Snapshot  # noqa: PLC0415  likewise
+
     bare = Snapshot(seen.project_id, seen.user_id, seen.version, seen.epoch, seen.as_of, {})
     return encode(check_answer(bare, feature, now))
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
-from billing.cache.client import Client
+from billing.cache.client import Client, patient
 from billing.cache.entitlements import FoundMany, read_many
 from billing.cache.item import SnapshotItem
 from billing.domain import keys
 from billing.errors import Refused, Transient
-from billing.usecases.answer_check import BAD_KEY, Answer, Question, Reading, answer_from, open_by
+from billing.usecases.answer_check import (
+    BAD_KEY,
+    Answer,
+    Opened,
+    Question,
+    Reading,
+    answer_from,
+    open_by,
+    without_cache,
+)
 
 
 def answer_batch(reading: Reading, api_key: str, pairs: Sequence[tuple[str, str]], now: datetime) -> list[Answer]:
@@ -23,11 +31,23 @@ def answer_batch(reading: Reading, api_key: str, pairs: Sequence[tuple[str, str]
     if not keys.well_formed(api_key):
         raise Refused("invalid_api_key", BAD_KEY)
     digest = keys.digest(api_key)
+
+    def ask(cache: Client) -> FoundMany:
+        return read_many(cache, digest, keys.tag_of(api_key), pairs)
+
+    def given(found: FoundMany) -> list[Answer]:
+        return _answers(reading, open_by(reading, digest, found.key, now), found, pairs, now)
+
     try:
-        found = read_many(reading.cache, digest, keys.tag_of(api_key), pairs)
+        found = ask(reading.cache)
     except Transient:
-        found = FoundMany(None, {})
-    opened = open_by(reading, digest, found.key, now)
+        return without_cache(lambda: given(FoundMany(None, {})), lambda: given(ask(patient(reading.cache))))
+    return given(found)
+
+
+def _answers(
+    reading: Reading, opened: Opened, found: FoundMany, pairs: Sequence[tuple[str, str]], now: datetime
+) -> list[Answer]:
     refilled: dict[str, SnapshotItem] = {}
     once = _once_a_user(reading, refilled)
     answers = []
@@ -51,4 +71,4 @@ def _once_a_user(reading: Reading, refilled: dict[str, SnapshotItem]) -> Reading
             wholes[user_id] = reading.whole(cache, tag, user_id)
         return wholes[user_id]
 
-    return replace(reading, refill_snapshot=refill, whole=whole)
+    return reading._replace(refill_snapshot=refill, whole=whole)

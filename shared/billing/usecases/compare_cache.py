@@ -95,7 +95,7 @@ def judge(item: Item, subject: Subject, now: datetime) -> Fault | None:
 
 def patient(means: Means) -> Client:
     """The table, read with the patience of a writer: nobody waits for a run."""
-    return replace(means.worker.publisher.cache, read_timeout=WRITE_TIMEOUT)
+    return means.worker.publisher.cache._replace(read_timeout=WRITE_TIMEOUT)
 
 
 def told(item: Item, now: datetime) -> dict[str, Any]:

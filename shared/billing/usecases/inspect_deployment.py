@@ -6,7 +6,7 @@ Each part is asked for itself: one that does not answer is a finding, and hides 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -124,7 +124,7 @@ def _cache(cache: Client, now: datetime) -> Finding:
         "v": {"N": str(int(seconds * 1000))},
         "ttl": {"N": str(int(seconds) + _PROBE_TTL)},
     }
-    patient = replace(cache, read_timeout=cache.write_timeout)
+    patient = cache._replace(read_timeout=cache.write_timeout)
     try:
         put_if_newer(patient, item, or_equal=True)
         found = batch_get(patient, (_PROBE,)).get(_PROBE)

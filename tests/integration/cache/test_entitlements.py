@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,7 +60,7 @@ def faulty(aws_endpoint: str) -> Iterator[FaultyDynamoDB]:
 def shaky(faulty: FaultyDynamoDB, table_name: str) -> Client:
     """A client whose table lies behind `faulty`."""
     opened = cache_client.connect(table_name, environ={**CREDENTIALS, "AWS_ENDPOINT_URL": faulty.url})
-    return replace(opened, read_timeout=ENDLESS)
+    return opened._replace(read_timeout=ENDLESS)
 
 
 def stored(cache: Client) -> SnapshotItem | None:
@@ -115,7 +114,7 @@ def test_a_read_that_does_not_come_in_time_is_a_fault_and_never_a_missing_item(
 ) -> None:
     entitlements.put_key(shaky, record(), refill=False)
     faulty.every = fault
-    hasty = replace(shaky, read_timeout=cache_client.READ_TIMEOUT)
+    hasty = shaky._replace(read_timeout=cache_client.READ_TIMEOUT)
     started = time.monotonic()
     with pytest.raises(Transient, match="unavailable"):
         entitlements.read(hasty, DIGEST, NOTES, "u#1", None)
@@ -124,7 +123,7 @@ def test_a_read_that_does_not_come_in_time_is_a_fault_and_never_a_missing_item(
 
 def test_a_missing_table_is_a_fault(cache: Client) -> None:
     with pytest.raises(Transient):
-        entitlements.read(replace(cache, table="no-such-table"), DIGEST, NOTES, "u#1", None)
+        entitlements.read(cache._replace(table="no-such-table"), DIGEST, NOTES, "u#1", None)
 
 
 def test_a_writer_never_replaces_the_same_or_a_newer_version(cache: Client) -> None:
@@ -141,7 +140,7 @@ def test_a_refill_renews_the_same_version_else_it_would_never_be_fresh_again(cac
     entitlements.put_snapshot(cache, snapshot(2), refill=False)
     entitlements.put_key(cache, record(2), refill=False)
     later = NOW + timedelta(minutes=6)
-    renewed = replace(record(2), fresh_until=fresh_until(later))
+    renewed = record(2)._replace(fresh_until=fresh_until(later))
     assert entitlements.put_snapshot(cache, snapshot(2, later), refill=True) is None
     assert entitlements.put_key(cache, renewed, refill=True) is None
     assert stored(cache) == snapshot(2, later)
@@ -149,7 +148,7 @@ def test_a_refill_renews_the_same_version_else_it_would_never_be_fresh_again(cac
 
 
 def test_a_refill_that_lost_the_race_gets_the_newer_item(cache: Client) -> None:
-    revoked = replace(record(9), revoked_at=NOW)
+    revoked = record(9)._replace(revoked_at=NOW)
     entitlements.put_snapshot(cache, snapshot(9), refill=False)
     entitlements.put_key(cache, revoked, refill=False)
     assert entitlements.put_snapshot(cache, snapshot(8), refill=True) == snapshot(9)
@@ -216,7 +215,7 @@ def test_a_readers_client_stops_asking_after_a_fault_and_tries_again_after_its_r
     shaky: Client, faulty: FaultyDynamoDB
 ) -> None:
     clock = [100.0]
-    reader = replace(shaky, read_timeout=0.15, breaker=Breaker(monotonic=lambda: clock[0]))
+    reader = shaky._replace(read_timeout=0.15, breaker=Breaker(monotonic=lambda: clock[0]))
     faulty.every = "slow"
     with pytest.raises(Transient):
         stored(reader)
@@ -233,6 +232,6 @@ def test_a_readers_client_stops_asking_after_a_fault_and_tries_again_after_its_r
 
 def test_a_refused_condition_is_an_answer_and_opens_no_breaker(shaky: Client) -> None:
     entitlements.put_snapshot(shaky, snapshot(9), refill=False)
-    reader = replace(shaky, breaker=Breaker())
+    reader = shaky._replace(breaker=Breaker())
     assert entitlements.put_snapshot(reader, snapshot(8), refill=True) == snapshot(9)
     assert stored(reader) == snapshot(9)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
 from billing.domain.audit import Mark, linked
 from billing.store import audit
 from billing.store.audit import Act
-from billing.store.connection import transaction
+from billing.store.connection import connect, transaction
 from billing.usecases.verify_audit import verify_chain
 from tests.support.clerk import Clerk, run_clerk
 
@@ -167,7 +166,7 @@ _FORGE = "UPDATE audit SET actor = 'eve', previous_hash = %s, hash = %s WHERE ch
 
 def rewrite(clerk: Clerk, seq: int) -> None:
     """Everything from entry `seq` on by another actor, hashed anew, the head included: a forgery without a seam."""
-    with psycopg.connect(clerk.world.database_url) as connection:
+    with connect(clerk.world.database_url) as connection, connection.transaction():
         connection.execute("SET session_replication_role = replica")
         links = audit.links_after(connection, "notes", seq - 2, until=100, limit=100)
         digest = links[0].hash

@@ -18,6 +18,7 @@ PARAMETERS = {
     "StripeApiBase": "http://127.0.0.1:1",
     "StripeApiKey": '{"api_key": "sk_test_x"}',
     "StripeWebhookSecrets": '{"secrets": ["whsec_x"]}',
+    "SigningKeys": '{"keys": []}',
 }
 
 

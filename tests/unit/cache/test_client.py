@@ -1,7 +1,6 @@
 """What the adapter asks of DynamoDB and makes of its answers; the answers are scripted."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ ONE = {"pk": {"S": "one"}, "v": {"N": "1"}}
 
 def table(server: ScriptedServer, timeout: float = 5.0) -> Client:
     opened = connect("table", Breaker(), {**CREDENTIALS, "AWS_ENDPOINT_URL": server.url})
-    return replace(opened, read_timeout=timeout, write_timeout=timeout)
+    return opened._replace(read_timeout=timeout, write_timeout=timeout)
 
 
 def answer(document: dict[str, Any], status: int = 200) -> Step:

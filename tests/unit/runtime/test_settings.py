@@ -1,12 +1,11 @@
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
 from billing.runtime.settings import BadSettings, load
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     table_name: str
     livemode: bool
     limit: int
@@ -44,8 +43,7 @@ def test_a_garbled_value_is_named_and_not_repeated(name: str, text: str) -> None
 
 
 def test_a_field_type_that_settings_cannot_hold_is_a_mistake_of_the_author() -> None:
-    @dataclass(frozen=True)
-    class Odd:
+    class Odd(NamedTuple):
         ratio: float
 
     with pytest.raises(TypeError, match="use str"):

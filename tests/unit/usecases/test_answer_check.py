@@ -1,7 +1,7 @@
 """How an answer is found, case by case: the table's answers are scripted, the refills are given."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -81,7 +81,7 @@ def answered(store: Store, *steps: Step, question: Question = EXPORT, now: datet
     with scripted(*steps) as server:
         table = cache_client.connect("table", environ={**CREDENTIALS, "AWS_ENDPOINT_URL": server.url})
         reading = Reading(
-            replace(table, read_timeout=5.0, breaker=Breaker()), store.refill_key, store.refill_snapshot, Breaker()
+            table._replace(read_timeout=5.0, breaker=Breaker()), store.refill_key, store.refill_snapshot, Breaker()
         )
         result = answer(reading, key, question, now)
         assert server.steps == [], "the script was not played to its end"
@@ -181,6 +181,12 @@ def test_while_the_store_is_down_an_old_answer_is_marked_stale(question: Questio
     assert (result.road, json.loads(result.body)["stale"]) == ("stale", True)
 
 
+def test_a_table_that_failed_is_asked_again_where_the_store_is_down() -> None:
+    store = Store(up=False)
+    result = answered(store, DOWN, cached())
+    assert (result.road, allowed(result), store.asked) == ("hit", True, ["key"])
+
+
 def test_a_store_known_to_be_down_is_not_asked_again_at_once() -> None:
     store = Store(up=False)
     answered(store, cached(), found(snapshot_to_item(item())), now=NOW + FRESH + CLAIM_WINDOW)
@@ -194,7 +200,7 @@ def test_a_store_known_to_be_down_is_not_asked_again_at_once() -> None:
         ((found(),), NOW),
         ((found(key_to_item(RECORD)),), NOW),
         ((cached(stored=item(epoch=1)),), NOW),
-        ((DOWN,), NOW),
+        ((DOWN, DOWN), NOW),
         ((cached(), found()), ENDS),
     ],
     ids=["after a day", "nothing", "no snapshot", "older catalog", "table down", "gone meanwhile"],
@@ -219,7 +225,7 @@ def test_a_key_that_opens_nothing_is_refused_before_the_snapshot_is_looked_at(
 ) -> None:
     store = Store()
     with pytest.raises(Refused, match=code):
-        answered(store, cached(replace(RECORD, **change)))
+        answered(store, cached(RECORD._replace(**change)))
     assert store.asked == []
 
 
