@@ -61,7 +61,7 @@ def _items(world: World, subscription: Obj, charges: list[_Charge]) -> list[Item
     )
     if paid_later:
         money = Money(money.refunded_at, money.partly_refunded_at, money.disputed_since, None)
-    past_due_since = _past_due_since(world, invoices)
+    failed_at, last_paid = _grace_from(world, invoices)
     deleted = [e for e in _told(world, "customer.deleted") if e["data"]["object"]["id"] == subscription["customer"]]
     return [
         Item(
@@ -75,7 +75,7 @@ def _items(world: World, subscription: Obj, charges: list[_Charge]) -> list[Item
             cancel_at=subscription["cancel_at"],
             cancel_at_period_end=subscription["cancel_at_period_end"],
             ended_at=subscription["ended_at"],
-            past_due_since=past_due_since,
+            past_due_since=failed_at or max(last_paid, item["current_period_start"]),
             customer_deleted_at=deleted[0]["created"] if deleted else None,
             money=money,
         )
@@ -83,18 +83,17 @@ def _items(world: World, subscription: Obj, charges: list[_Charge]) -> list[Item
     ]
 
 
-def _past_due_since(world: World, invoices: set[str]) -> int | None:
-    """The first failure after the last payment, of the invoices still unpaid."""
+def _grace_from(world: World, invoices: set[str]) -> tuple[int | None, int]:
+    """When the invoices still unpaid first failed after the last payment, and that payment."""
     paid = {e["data"]["object"]["id"]: e["created"] for e in _told(world, "invoice.paid")}
     last_paid = max((at for invoice, at in paid.items() if invoice in invoices), default=0)
-    return min(
-        (
-            event["created"]
-            for event in _told(world, "invoice.payment_failed")
-            if event["data"]["object"]["id"] in invoices - paid.keys() and event["created"] > last_paid
-        ),
-        default=None,
+    failed: dict[str, int] = {}
+    for event in _told(world, "invoice.payment_failed"):
+        failed.setdefault(event["data"]["object"]["id"], event["created"])
+    first = min(
+        (failed[one] for one in (invoices & failed.keys()) - paid.keys() if failed[one] > last_paid), default=None
     )
+    return first, last_paid
 
 
 def _purchases(api: StripeApi, session: Obj, charges: list[_Charge]) -> list[Bought]:

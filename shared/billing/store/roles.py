@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from psycopg import sql
+from typing import Any
 
-from billing.store.connection import Connection
+from psycopg import Connection, sql
 
 FUNCTIONS_USER = "billing_functions"
 """Who the functions log in as: a member of the schema's role `billing_app`, with its rights and no more."""
@@ -22,7 +22,7 @@ _LOCK = 0x726F6C65  # "role": two at once would both make it
 _KNOWN = "SELECT rolname FROM pg_roles WHERE rolname IN (%s, %s)"
 
 
-def ensure_functions_login(connection: Connection) -> None:
+def ensure_functions_login(connection: Connection[Any]) -> None:
     """Make it, or make it again what it should be. Call it as the schema's owner, once the schema is there."""
     user = sql.Identifier(FUNCTIONS_USER)
     with connection.transaction():

@@ -4,6 +4,7 @@ import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -438,6 +439,28 @@ def test_dunning_that_never_ends_gives_no_new_grace_every_period(shop: Shop) -> 
 
     assert shop.rows("SELECT status FROM subscriptions") == [("past_due",)]
     assert shop.check("ann", "export")["reason"] == "past_due_grace_ended"
+
+
+def test_a_payment_of_nothing_beside_an_invoice_still_open_puts_grace_back_no_further_than_itself(shop: Shop) -> None:
+    """A change of plan may make an invoice over nothing, paid at once, while the one that failed is still tried."""
+    shop.double.control.set_dunning(retry_days=[1, 2, 3, 4], then="past_due")
+    subscription_id = shop.buy("ann", "pro_monthly")
+    shop.double.control.advance_clock(advance_seconds=20 * DAY)
+    shop.double.control.set_card(shop.customer("ann"), "decline")
+    item = shop.stripe.v1.subscriptions.retrieve(subscription_id)["items"]["data"][0]
+    for seats, then in ((3, DAY), (1, 2 * DAY)):  # more, which is charged and declined; then less
+        change: Any = {"items": [{"id": item["id"], "quantity": seats}], "proration_behavior": "always_invoice"}
+        shop.stripe.v1.subscriptions.update(subscription_id, change)
+        shop.double.control.advance_clock(advance_seconds=then)
+
+    shop.apply(shop.events())
+
+    assert shop.rows("SELECT status FROM subscriptions") == [("past_due",)]
+    [(paid_at,)] = shop.rows("SELECT max(paid_at) FROM invoices")
+    [(failed_at,)] = shop.rows("SELECT first_failed_at FROM invoices WHERE paid_at IS NULL")
+    assert failed_at < paid_at
+    assert shop.check("ann", "export", at=paid_at + timedelta(days=7, seconds=-1))["allowed"]
+    assert shop.check("ann", "export", at=paid_at + timedelta(days=7))["reason"] == "past_due_grace_ended"
 
 
 def test_a_storm_of_ties_asks_stripe_no_more_than_its_budget_and_loses_nothing(shop: Shop) -> None:
