@@ -1,4 +1,4 @@
-"""The event worker: Stripe's events off the queue, one transaction each; none drags its batch mates along."""
+"""The event worker: Stripe's events off the queue, the ordinary ones together, any other alone (docs/adr/0046)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from billing.cache import client as cache
 from billing.errors import Transient
@@ -21,12 +20,16 @@ from billing.runtime.log import Log
 from billing.runtime.secrets import Secret
 from billing.runtime.settings import load
 from billing.store.budget import FETCHES_PER_SECOND
+from billing.usecases.apply_batch import Settled
 from billing.usecases.apply_event import Outcome, Worker
-from billing.usecases.apply_message import apply_message, give_up
+from billing.usecases.apply_message import apply_message, apply_together, give_up, publish
 from billing.usecases.publish_outbox import Publisher
 
 GIVE_UP_AFTER = 12
 """Receipts, the queue's `maxReceiveCount`: one that breaks its handling so often is recorded `failed` as well."""
+
+TOGETHER = True
+"""Settle ordinary events in one transaction where they come for the first time; False: each in its own, as ever."""
 
 LONGEST_DELAY = 900
 """Seconds between two tries at most; the first comes after two."""
@@ -38,8 +41,7 @@ TIMEOUT = 5.0
 """Seconds for a call to SQS, Secrets Manager or EventBridge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     database_url: str
     table_name: str
     queue_url: str
@@ -51,7 +53,12 @@ class Settings:
     stage: str = "local"
 
 
-def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Handle:
+def build(
+    environ: Mapping[str, str] = os.environ,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    *,
+    together: bool = TOGETHER,
+) -> Handle:
     """The handler. Raises BadSettings where the environment lacks something."""
     settings = load(Settings, environ)
     log = Log("apply_events", settings.log_level, stage=settings.stage)
@@ -66,7 +73,8 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
         counts: Counter[str] = Counter()
         # one that keeps killing this process must not keep its mates from being settled first
         records = sorted(event["Records"], key=_receipts)
-        pauses = {record["messageId"]: _settle(worker, record, context, log, counts) for record in records}
+        settled = _settle_together(worker, records, context, log) if together else {}
+        pauses = {record["messageId"]: _settle(worker, record, settled, context, log, counts) for record in records}
         again = [record for record in records if pauses[record["messageId"]] is not None]
         for record in again:
             queue.delay(sqs, settings.queue_url, record["receiptHandle"], pauses[record["messageId"]] or 0)
@@ -76,14 +84,34 @@ def build(environ: Mapping[str, str] = os.environ, now: Callable[[], datetime] =
     return handle
 
 
-def _settle(worker: Worker, record: dict[str, Any], context: Any, log: Log, counts: Counter[str]) -> int | None:
+def _settle_together(worker: Worker, records: list[dict[str, Any]], context: Any, log: Log) -> dict[str, Settled]:
+    """One that was received before may be what killed its batch: it is settled alone."""
+    fresh = {record["messageId"]: record["body"] for record in records if _receipts(record) == 1}
+    if context.get_remaining_time_in_millis() < NEEDED_MILLISECONDS:
+        return {}
+    try:
+        return apply_together(worker, fresh)
+    except Exception as fault:  # noqa: BLE001  alone it comes out whose it is
+        log.error("a batch broke, each is settled alone", fault)
+        return {}
+
+
+def _settle(
+    worker: Worker,
+    record: dict[str, Any],
+    settled: Mapping[str, Settled],
+    context: Any,
+    log: Log,
+    counts: Counter[str],
+) -> int | None:
     """The seconds after which the message must come again; None: it is settled."""
     if context.get_remaining_time_in_millis() < NEEDED_MILLISECONDS:
         # killed half-way it would be retried too, but only after the whole visibility timeout
         counts["EventPostponed"] += 1
         return 0
+    together = settled.get(record["messageId"])
     try:
-        outcome = apply_message(worker, record["body"])
+        outcome = apply_message(worker, record["body"]) if together is None else publish(worker, together)
     except Transient as fault:
         log.warning("event not applied, comes again", message_id=record["messageId"], code=fault.code)
         counts["EventRetried"] += 1

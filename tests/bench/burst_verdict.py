@@ -1,7 +1,6 @@
 """After the burst: everything that was sent must be there, once, everywhere."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from billing.cache import entitlements as cached
@@ -58,5 +57,5 @@ def _customer(connection: Connection, cache: Client, burst: Burst, number: int) 
     if item is None:
         yield f"customer {number} is not in the cache"
         return
-    if item != replace(SnapshotItem.of(snapshot, datetime.now(UTC)), fresh_until=item.fresh_until):
+    if item != SnapshotItem.of(snapshot, datetime.now(UTC))._replace(fresh_until=item.fresh_until):
         yield f"customer {number} differs: in the cache version {item.version}, in the store {snapshot.version}"

@@ -83,7 +83,7 @@ class Clerk:
     def reading(self, *, store: bool = True, patience: float = SOON) -> Reading:
         """A reader that has just started; `store=False`: PostgreSQL cannot be reached."""
         url = self.world.database_url if store else NOWHERE
-        cache = replace(self.publisher.cache, breaker=Breaker(), read_timeout=5.0, write_timeout=patience)
+        cache = self.publisher.cache._replace(breaker=Breaker(), read_timeout=5.0, write_timeout=patience)
         return Reading(
             cache,
             lambda digest, now: refills.refill_key(url, cache, digest, now),
@@ -133,7 +133,7 @@ def run_clerk(database_url: str, aws_endpoint: str, table_name: str) -> Iterator
 def _publisher(database_url: str, aws_endpoint: str, table_url: str, table_name: str) -> Iterator[Publisher]:
     cache = cache_client.connect(table_name, environ={**CREDENTIALS, "AWS_ENDPOINT_URL": table_url})
     bus = Bus(AwsClient(EVENTBRIDGE, 2, {**CREDENTIALS, "AWS_ENDPOINT_URL": aws_endpoint}), "default")
-    yield Publisher(database_url, replace(cache, write_timeout=SOON), bus)
+    yield Publisher(database_url, cache._replace(write_timeout=SOON), bus)
     cache.aws.close()
     bus.client.close()
     close(database_url)

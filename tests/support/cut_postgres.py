@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 Cut = Literal["question", "answer"]
 
-COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+COMMIT = b"COMMIT\x00"
 ANYTHING = b""
 
 

@@ -144,12 +144,11 @@ def store(connection: Connection, subscriptions: list[Obj], owners: dict[str, st
     for name in sorted({one["customer"] for one in subscriptions}):
         customer = customers.ensure(connection, "all", name)
         customers.link(connection, customer.id, name)
-    with connection.pipeline():
-        for subscription in subscriptions:
-            for owner in (subscription, *subscription["items"]["data"]):
-                record_discounts(connection, read_discounts(Members(owner, "subscription")))
-            fact = read_subscription(Members(subscription, "subscription"))
-            store_subscription(connection, fact, watermark=NOW, evidence="evt_random")
+    for subscription in subscriptions:
+        for owner in (subscription, *subscription["items"]["data"]):
+            record_discounts(connection, read_discounts(Members(owner, "subscription")))
+        fact = read_subscription(Members(subscription, "subscription"))
+        store_subscription(connection, fact, watermark=NOW, evidence="evt_random")
 
 
 _MULTIPLY = """

@@ -71,7 +71,7 @@ class Shop:
         kept = self.worker.publisher
         aws = AwsClient(DYNAMODB, 2, kept.cache.aws.environ)
         bus = AwsClient(EVENTBRIDGE, 2, kept.cache.aws.environ)
-        own = replace(kept, cache=replace(kept.cache, aws=aws), bus=replace(kept.bus, client=bus))
+        own = replace(kept, cache=kept.cache._replace(aws=aws), bus=replace(kept.bus, client=bus))
         try:
             yield replace(self.worker, publisher=own)
         finally:

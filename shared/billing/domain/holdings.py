@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -71,16 +71,21 @@ _KINDS: dict[str, type[Holding]] = {
     "grant": Grant,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_INSTANTS: dict[type[Any], dict[str, bool]] = {
+    kind: {field.name: "datetime" in str(field.type) for field in fields(kind)} for kind in (*_NAMES, MoneyBack)
+}
+"""Each member of a kind, and whether it is an instant."""
 
 
 def to_json(holding: Holding) -> dict[str, Any]:
     """A JSON object with `kind`; `from_json` gives the equal holding back."""
-    return {"kind": _NAMES[type(holding)], **_written(asdict(holding))}
+    kind = type(holding)
+    return {"kind": _NAMES[kind], **_written(kind, holding)}
 
 
 def from_json(document: dict[str, Any]) -> Holding:
     kind = _KINDS[document["kind"]]
-    members = _read(kind, {k: v for k, v in document.items() if k != "kind"})
+    members = _read(kind, document)
     if kind is Grant:
         members.setdefault("value", None)
     elif "money" in members:
@@ -88,15 +93,22 @@ def from_json(document: dict[str, Any]) -> Holding:
     return kind(**members)
 
 
-def _written(members: dict[str, Any]) -> dict[str, Any]:
+def _written(kind: type[Any], whole: object) -> dict[str, Any]:
     """Instants as RFC 3339; what is None or empty left out."""
-    money = members.pop("money", None)
-    written = {k: rfc3339(v) if isinstance(v, datetime) else v for k, v in members.items() if v is not None}
-    became = _written(money) if money else None
-    return {**written, "money": became} if became else written
+    written: dict[str, Any] = {}
+    for name in _INSTANTS[kind]:
+        value = getattr(whole, name)
+        if isinstance(value, datetime):
+            written[name] = rfc3339(value)
+        elif isinstance(value, MoneyBack):
+            if value != NOTHING_BACK:
+                written[name] = _written(MoneyBack, value)
+        elif value is not None:
+            written[name] = value
+    return written
 
 
 def _read(kind: type[Any], members: dict[str, Any]) -> dict[str, Any]:
-    known = {field.name: "datetime" in str(field.type) for field in fields(kind)}
+    known = _INSTANTS[kind]
     # a member of a later release is passed over, so that a rollback can still read what that release wrote
     return {k: parse_rfc3339(v) if known[k] else v for k, v in members.items() if k in known}

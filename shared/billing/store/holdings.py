@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from psycopg.types.json import Jsonb
+import msgspec
 
 from billing.domain.holdings import Holding, Purchase, SubscriptionItem, from_json, to_json
 from billing.domain.policies import Dispute, MoneyBack, Refund, money_back
@@ -17,8 +17,10 @@ from billing.store.connection import Connection
 CauseKind = Literal["event", "sync", "grant", "run"]
 
 # Both are functions of migration 0005.
-_ROWS = "SELECT holdings, items, purchases, grants, charges FROM customer_rows(%s)"
-_CHANGE = "SELECT change_holdings(%s, %s, %s, %s, %s)"
+_ROWS = "SELECT to_jsonb(r) FROM customer_rows($1) AS r"
+_CHANGE = "SELECT change_holdings($1, $2, $3, $4, $5)"
+
+_CHANGES = "SELECT change_holdings_of_many($1, $2)"  # a function of migration 0013
 
 # The rows that this very transaction wrote (outside savepoints), by the first of which each customer's change began.
 _HELD_BEFORE = """
@@ -35,22 +37,47 @@ def held_before(connection: Connection, customer_ids: Iterable[int]) -> dict[int
     return dict(connection.execute(_HELD_BEFORE, (sorted(set(customer_ids)),)).fetchall())
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerRows:
+    """What a customer's rows say (the function `customer_rows`), and what is stored of it: `holdings`."""
+
+    holdings: list[dict[str, Any]]
+    items: list[Any]
+    purchases: list[Any]
+    grants: list[Any]
+    charges: list[Any]
+
+    def news(self) -> list[dict[str, Any]] | None:
+        """What the customer holds, where that is another than what is stored, evidence apart."""
+        held = held_by_rows(self.items, self.purchases, self.grants, self.charges)
+        return None if bare(self.holdings) == bare(held) else held
+
+
 def record_change(
-    connection: Connection, customer_id: int, *, cause_kind: CauseKind, cause_id: str, now: datetime
+    connection: Connection,
+    customer_id: int,
+    *,
+    cause_kind: CauseKind,
+    cause_id: str,
+    now: datetime,
+    rows: CustomerRows | None = None,
 ) -> bool:
     """Bring `customers.holdings` up to date, under the caller's lock of that row.
 
     A change gets the next version, its cause in the history, and an outbox row. False: nothing changed but evidence.
+    `rows`: the customer's, where the caller has read them since they were last written.
     """
-    row = connection.execute(_ROWS, (customer_id,)).fetchone()
-    if row is None:
+    held = (rows or _read_rows(connection, customer_id)).news()
+    if held is not None:
+        store_change(connection, customer_id, held, cause_kind=cause_kind, cause_id=cause_id, now=now)
+    return held is not None
+
+
+def _read_rows(connection: Connection, customer_id: int) -> CustomerRows:
+    row = connection.ask(_ROWS, str(customer_id))
+    if not row or row[0] is None:
         raise LookupError(f"no customer {customer_id}: customers rows are never deleted")
-    before, *rows = row
-    held = held_by_rows(*rows)
-    if bare(before) == bare(held):
-        return False
-    store_change(connection, customer_id, held, cause_kind=cause_kind, cause_id=cause_id, now=now)
-    return True
+    return msgspec.json.decode(row[0], type=CustomerRows)
 
 
 def store_change(
@@ -63,7 +90,24 @@ def store_change(
     now: datetime,
 ) -> None:
     """The customer's next version, under the caller's lock of their row."""
-    connection.execute(_CHANGE, (customer_id, Jsonb(held), now, cause_kind, cause_id))
+    document = msgspec.json.encode(held).decode()
+    connection.tell(_CHANGE, str(customer_id), document, now.isoformat(), cause_kind, cause_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a customer holds from now on, and the event or the like that made it so."""
+
+    customer: int
+    held: list[dict[str, Any]]
+    cause: CauseKind
+    evidence: str
+
+
+def store_changes(connection: Connection, changes: list[Change], now: datetime) -> None:
+    """As `store_change`, for customers that are named once each."""
+    if changes:
+        connection.tell(_CHANGES, msgspec.json.encode(changes).decode(), now.isoformat())
 
 
 def held_by_rows(items: list[Any], purchases: list[Any], grants: list[Any], charges: list[Any]) -> list[dict[str, Any]]:

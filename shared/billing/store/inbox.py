@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
+import msgspec
 from psycopg.rows import class_row
 
 from billing.store.connection import Connection
-from billing.store.subjects import NOTHING, Locked, Subject, locked_from_row
+from billing.store.exchange import numbers
+from billing.store.subjects import NOTHING, Locked, Subject, locked_of
+from billing.store.subscriptions import SubscriptionRow
 
 Status = Literal["applied", "superseded", "ignored", "failed", "rejected_mode"]
 
@@ -39,39 +43,72 @@ class Claim:
 GIVEN_UP = "broke its handling: "
 """How the reason of an event begins that the queue gave up, by no fault of its own: redriven, it is tried again."""
 
-_CLAIM = """
-SELECT customer_ids, owners, subscription
-FROM claim_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_SETTLE = "UPDATE inbox SET status = %s, reason = %s, customer_ids = %s WHERE event_id = %s"
+_CLAIM = "SELECT claimed, owners, subscriptions FROM claim_events($1, $2, $3, $4)"  # a function of migration 0013
+_SETTLE = "UPDATE inbox SET status = $1, reason = $2, customer_ids = $3 WHERE event_id = $4"
+_CLAIMED = msgspec.json.Decoder(dict[str, tuple[int, ...]])
+_OWNERS = msgspec.json.Decoder(dict[str, int])
+_SUBSCRIPTIONS = msgspec.json.Decoder(dict[str, SubscriptionRow])
 _KNOWN = "SELECT event_id FROM inbox WHERE event_id = ANY(%s)"
 _FIND = "SELECT event_id, status, reason, customer_ids FROM inbox WHERE event_id = %s"
 
 
-def claim(
-    connection: Connection,
-    *,
-    event_id: str,
-    event_type: str,
-    body: bytes,
-    created: int | None,
-    object_id: str | None,
-    now: datetime,
-    status: Status = "applied",
-    reason: str | None = None,
-    subject: Subject = NOTHING,
-) -> Claim | None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A delivered event, what it comes to so far, and what it is about. `created`: Stripe's clock."""
+
+    event_id: str
+    event_type: str
+    body: bytes
+    created: int | None
+    object_id: str | None
+    status: Status = "applied"
+    reason: str | None = None
+    subject: Subject = NOTHING
+
+
+def claim(connection: Connection, told: Told, now: datetime) -> Claim | None:
     """Make this transaction the one that settles the event, and lock what it is about. None: it is settled already.
 
     Waits while another transaction holds the same claim, and sees how that ended.
     """
-    entry = (event_id, event_type, status, reason, body, created, object_id, now)
-    about = (sorted(subject.stripe_ids), subject.subscription_id)
-    row = connection.execute(_CLAIM, (*entry, GIVEN_UP, *about)).fetchone()
-    if row is None or row[0] is None:
-        return None
-    customer_ids, *locked = row
-    return Claim(event_id, tuple(customer_ids), locked_from_row(*locked))
+    return claim_all(connection, (told,), now).get(told.event_id)
+
+
+def claim_all(connection: Connection, events: Iterable[Told], now: datetime) -> dict[str, Claim]:
+    """Those of the events, each of another id, that were not settled before; by id.
+
+    Claims are taken in the order of ids, then the locks of all owners in theirs: two that do so never wait for each
+    other.
+    """
+    told = sorted(events, key=lambda one: one.event_id)
+    places = accumulate((len(one.body) for one in told), initial=1)
+    rows = msgspec.json.encode([_row(one, place) for one, place in zip(told, places, strict=False)]).decode()
+    bodies = b"".join(one.body for one in told)
+    answer = connection.ask(_CLAIM, rows, bodies, now.isoformat(), GIVEN_UP)
+    claimed = _CLAIMED.decode(answer[0] or b"")
+    locked = _OWNERS.decode(answer[1] or b""), _SUBSCRIPTIONS.decode(answer[2] or b"")
+    return {
+        one.event_id: Claim(one.event_id, claimed[one.event_id], locked_of(one.subject, *locked))
+        for one in told
+        if one.event_id in claimed
+    }
+
+
+def _row(told: Told, place: int) -> dict[str, object]:
+    """`place`: of its body's first byte among all of them, from 1."""
+    about = (sorted(told.subject.stripe_ids), told.subject.subscription_id)
+    return {
+        "id": told.event_id,
+        "type": told.event_type,
+        "status": told.status,
+        "reason": told.reason,
+        "created": told.created,
+        "object": told.object_id,
+        "place": place,
+        "size": len(told.body),
+        "claimants": about[0],
+        "subscription": about[1],
+    }
 
 
 def settle(
@@ -84,7 +121,7 @@ def settle(
 ) -> None:
     """How it came out. Most events are applied to the customer they name, as the claim says: nothing to write."""
     if (status, reason, customer_ids) != ("applied", None, claimed.customer_ids):
-        connection.execute(_SETTLE, (status, reason, list(customer_ids), claimed.event_id))
+        connection.tell(_SETTLE, status, reason, numbers(customer_ids), claimed.event_id)
 
 
 def find_entry(connection: Connection, event_id: str) -> Entry | None:

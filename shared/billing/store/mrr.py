@@ -92,8 +92,6 @@ MRR = f"{_PRICED},\n{_DISCOUNTED},\n{_MRR}"
 Use it under WITH RECURSIVE, after `picked`. An item's MRR is `amount / divisor` minor units; null where `unclear`.
 """
 
-_FORGET = "DELETE FROM mrr_changes WHERE subscription_id = %s AND since > %s"
-
 # Now, and whenever a discount ends by itself.
 _PICKED = """WITH RECURSIVE picked AS (
   SELECT %(id)s::text AS subscription_id, %(at)s::timestamptz AS instant
@@ -129,7 +127,8 @@ WHERE amount <> prior_amount OR (amount > 0 AND customer_id <> prior_customer_id
 ON CONFLICT (project_id, subscription_id, currency, divisor, since)
 DO UPDATE SET customer_id = EXCLUDED.customer_id, amount = EXCLUDED.amount
 """
-_APPEND = f"{_PICKED},\n{MRR},\n{_CHANGES}".encode()
+LEDGER = f"{_PICKED},\n{MRR},\n{_CHANGES}"
+"""What the function `record_mrr` of migration 0013 does, which keeps the plan."""
 
 
 def record_mrr(connection: Connection, subscription_id: str, at: datetime) -> None:
@@ -137,5 +136,4 @@ def record_mrr(connection: Connection, subscription_id: str, at: datetime) -> No
 
     Under its owner's lock, once the subscription is stored. What lay ahead of `at` is written anew.
     """
-    connection.execute(_FORGET, (subscription_id, at))
-    connection.execute(_APPEND, {"id": subscription_id, "at": at})
+    connection.tell("SELECT record_mrr($1, $2)", subscription_id, at.isoformat())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from billing.store.connection import Connection
+from billing.store.exchange import texts
 from billing.store.subscriptions import SubscriptionRow
 
 
@@ -34,18 +36,20 @@ class Locked:
         return tuple(sorted(set(self.owners.values())))
 
 
-_LOCK = "SELECT owners, subscription FROM lock_subject(%s, %s)"
+_LOCK = "SELECT owners, subscription FROM lock_subject($1, $2)"
+_OWNERS = msgspec.json.Decoder(dict[str, int])
+_SUBSCRIPTION = msgspec.json.Decoder(SubscriptionRow)
 
 
 def lock(connection: Connection, subject: Subject) -> Locked:
     """Take the row locks of the subject's customers, then of its subscription, until the transaction ends."""
-    row = connection.execute(_LOCK, (sorted(subject.stripe_ids), subject.subscription_id)).fetchone()
-    return locked_from_row(*row) if row else Locked({}, None)
+    row = connection.ask(_LOCK, texts(sorted(subject.stripe_ids)), subject.subscription_id)
+    owners, subscription = row
+    return Locked(_OWNERS.decode(owners or b""), None if subscription is None else _SUBSCRIPTION.decode(subscription))
 
 
-def locked_from_row(owners: dict[str, int], subscription: dict[str, Any] | None) -> Locked:
-    """Of what the functions `lock_subject` and `claim_event` answer."""
-    if subscription is None:
-        return Locked(owners, None)
-    members = {name: subscription[name] for name in SubscriptionRow.__dataclass_fields__}
-    return Locked(owners, SubscriptionRow(**members))
+def locked_of(subject: Subject, owners: dict[str, int], subscriptions: dict[str, SubscriptionRow]) -> Locked:
+    """The subject's part of what is locked for many."""
+    row = subscriptions.get(subject.subscription_id or "")
+    involved = subject.stripe_ids if row is None else {*subject.stripe_ids, row.stripe_customer_id}
+    return Locked({one: owners[one] for one in involved if one in owners}, row)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from billing.domain.facts import InvoiceFact, SubscriptionFact
 from billing.domain.revenue import basis
 from billing.store.connection import Connection
+from billing.store.exchange import numbers
+from billing.store.holdings import CustomerRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +28,29 @@ class SubscriptionRow:
     revenue_basis: str
 
 
-# The subscription and exactly its items, in one statement; foreign keys are checked at its end.
-_STORE = """
-WITH stored AS (
-  INSERT INTO subscriptions AS s (id, stripe_customer_id, status, start_at, trial_end, cancel_at, cancel_at_period_end,
-                                  canceled_at, ended_at, latest_invoice_id, currency, discount_ids, revenue_basis,
-                                  observed_event, watermark)
-  VALUES (%(id)s, %(stripe_customer_id)s, %(status)s, %(start)s, %(trial_end)s, %(cancel_at)s,
-          %(cancel_at_period_end)s, %(canceled_at)s, %(ended_at)s, %(latest_invoice_id)s, %(currency)s,
-          %(discount_ids)s, %(revenue_basis)s, %(observed_event)s, %(watermark)s)
-  ON CONFLICT (id) DO UPDATE SET
-    stripe_customer_id = EXCLUDED.stripe_customer_id, status = EXCLUDED.status, start_at = EXCLUDED.start_at,
-    trial_end = EXCLUDED.trial_end, cancel_at = EXCLUDED.cancel_at,
-    cancel_at_period_end = EXCLUDED.cancel_at_period_end, canceled_at = EXCLUDED.canceled_at,
-    ended_at = EXCLUDED.ended_at, latest_invoice_id = EXCLUDED.latest_invoice_id, currency = EXCLUDED.currency,
-    discount_ids = EXCLUDED.discount_ids, revenue_basis = EXCLUDED.revenue_basis,
-    observed_event = EXCLUDED.observed_event, watermark = EXCLUDED.watermark, revision = s.revision + 1
-), dropped AS (
-  DELETE FROM subscription_items WHERE subscription_id = %(id)s AND id <> ALL(%(item_ids)s)
-)
-INSERT INTO subscription_items (id, subscription_id, price_id, quantity, period_start, period_end, discount_ids)
-SELECT item, %(id)s, price, quantity, starts, ends, string_to_array(discounts, ' ')
-FROM unnest(%(item_ids)s::text[], %(prices)s::text[], %(quantities)s::bigint[], %(starts)s::timestamptz[],
-            %(ends)s::timestamptz[], %(discounts)s::text[]) AS t (item, price, quantity, starts, ends, discounts)
-ON CONFLICT (id) DO UPDATE SET
-  subscription_id = EXCLUDED.subscription_id, price_id = EXCLUDED.price_id, quantity = EXCLUDED.quantity,
-  period_start = EXCLUDED.period_start, period_end = EXCLUDED.period_end, discount_ids = EXCLUDED.discount_ids
-"""
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A subscription's fact, Stripe's second it holds since, and the id of the event or fetch that stated it."""
+
+    fact: SubscriptionFact
+    watermark: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`unknown_prices` kept it from being stored. `customers`: what the rows of those asked for say now."""
+
+    unknown_prices: list[str]
+    customers: dict[int, CustomerRows]
+
+
+_STATED = tuple(name for name in SubscriptionFact.__dataclass_fields__ if name not in {"truncated", "discounts"})
+
+_ROWS = msgspec.json.Decoder(dict[int, CustomerRows])
+
+# A function of migration 0013.
+_STORE = "SELECT to_jsonb(unknown_prices), customers FROM store_subscriptions($1, $2, $3)"
 _END = """
 UPDATE subscriptions SET status = 'canceled', ended_at = COALESCE(ended_at, %s), observed_event = %s,
                          watermark = GREATEST(watermark, %s), revision = revision + 1, revenue_basis = ''
@@ -56,7 +58,7 @@ WHERE id = %s
 """
 _INVOICE = """
 INSERT INTO invoices AS i (id, stripe_customer_id, subscription_id, first_failed_at, paid_at)
-VALUES (%s, %s, %s, %s, %s)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (id) DO UPDATE SET
   subscription_id = COALESCE(i.subscription_id, EXCLUDED.subscription_id),
   first_failed_at = LEAST(i.first_failed_at, EXCLUDED.first_failed_at),
@@ -75,18 +77,36 @@ LIMIT 1
 
 
 def store_subscription(connection: Connection, fact: SubscriptionFact, *, watermark: int, evidence: str) -> None:
-    """Make the rows equal to the fact, items and all. `evidence` is the id of the event or fetch that stated it."""
-    stated = {name: getattr(fact, name) for name in SubscriptionFact.__dataclass_fields__ if name != "items"}
-    stated |= {"discount_ids": list(fact.discount_ids), "revenue_basis": basis(fact)}
-    items = {
+    """Make the rows equal to the fact, items and all. Its prices must be mirrored."""
+    store_subscriptions(connection, [Stated(fact, watermark, evidence)], (), if_known=False)
+
+
+def store_subscriptions(
+    connection: Connection, stated: Sequence[Stated], customer_ids: Sequence[int], *, if_known: bool
+) -> Stored:
+    """Make the rows of these subscriptions, each of another id, equal to the facts; all of them or none.
+
+    `if_known`: only if every price is mirrored with all it asks in the subscription's currency. `customer_ids`: whose
+    rows to read after it.
+    """
+    rows = msgspec.json.encode([_row(one) for one in stated]).decode()
+    unknown, customers = connection.ask(_STORE, rows, "t" if if_known else "f", numbers(customer_ids))
+    return Stored(
+        msgspec.json.decode(unknown, type=list[str]) if unknown else [],
+        _ROWS.decode(customers) if customers else {},
+    )
+
+
+def _row(stated: Stated) -> dict[str, Any]:
+    fact = stated.fact
+    members = {name: getattr(fact, name) for name in _STATED}
+    return {
+        **members,
+        "revenue_basis": basis(fact),
+        "observed_event": stated.evidence,
+        "watermark": stated.watermark,
         "item_ids": [item.id for item in fact.items],
-        "prices": [item.price_id for item in fact.items],
-        "quantities": [item.quantity for item in fact.items],
-        "starts": [item.period_start for item in fact.items],
-        "ends": [item.period_end for item in fact.items],
-        "discounts": [" ".join(item.discount_ids) for item in fact.items],  # no id has a space in it
     }
-    connection.execute(_STORE, {**stated, **items, "observed_event": evidence, "watermark": watermark})
 
 
 def end_subscription(
@@ -100,8 +120,8 @@ def record_invoice(connection: Connection, fact: InvoiceFact) -> None:
     """Absorbing: the earliest payment and the earliest failure seen stay, whatever order they are told in."""
     failed_at = fact.at if fact.outcome == "failed" else None
     paid_at = fact.at if fact.outcome == "paid" else None
-    row = (fact.id, fact.stripe_customer_id, fact.subscription_id, failed_at, paid_at)
-    connection.execute(_INVOICE, row)
+    instants = (None if at is None else at.isoformat() for at in (failed_at, paid_at))
+    connection.tell(_INVOICE, fact.id, fact.stripe_customer_id, fact.subscription_id, *instants)
 
 
 def live_subscription_of(connection: Connection, customer_id: int, product_ids: list[str]) -> str | None:

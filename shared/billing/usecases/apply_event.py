@@ -122,17 +122,8 @@ def record_unreadable(worker: Worker, body: bytes, fault: Permanent) -> Outcome:
     event_id = f"body:{sha256(body).hexdigest()}"
     reason = f"{fault.code}: {fault.detail}"
     with transaction(worker.database_url) as connection:
-        claim = inbox.claim(
-            connection,
-            event_id=event_id,
-            event_type="unreadable",
-            body=body,
-            created=None,
-            object_id=None,
-            now=worker.now(),
-            status="failed",
-            reason=reason,
-        )
+        told = inbox.Told(event_id, "unreadable", body, None, None, "failed", reason)
+        claim = inbox.claim(connection, told, worker.now())
     return Outcome(event_id, "unreadable", "failed", reason, repeated=claim is None)
 
 
@@ -194,7 +185,7 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
     settled: list[inbox.Entry] = []
 
     def attempt(fetched: Fetches) -> Effect:
-        with transaction(worker.database_url) as connection:
+        with transaction(worker.database_url, held=True) as connection:
             result = claim_and_apply(connection, worker, event, body, seen, fetched)
             if isinstance(result, inbox.Entry):
                 settled.append(result)
@@ -233,7 +224,7 @@ def claim_and_apply(
 
 
 def _apply_alone(worker: Worker, seen: Observation, fetched: Fetches) -> Effect:
-    with transaction(worker.database_url) as connection:
+    with transaction(worker.database_url, held=True) as connection:
         return apply_fact(connection, seen, fetched, worker.now())
 
 
@@ -247,18 +238,8 @@ def claim_event(
     reason: str | None = None,
 ) -> inbox.Claim | None:
     """Make this transaction the one that settles the event, with this status so far. None: it is settled already."""
-    return inbox.claim(
-        connection,
-        event_id=event.id,
-        event_type=event.type,
-        body=body,
-        created=event.created,
-        object_id=event.object_id,
-        now=worker.now(),
-        status=status,
-        reason=reason,
-        subject=subject,
-    )
+    told = inbox.Told(event.id, event.type, body, event.created, event.object_id, status, reason, subject)
+    return inbox.claim(connection, told, worker.now())
 
 
 def _settled_before(connection: Connection, event_id: str) -> inbox.Entry:

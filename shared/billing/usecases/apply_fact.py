@@ -7,6 +7,7 @@ stored only if the row's revision is still the one from before the fetch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import assert_never, cast
 
@@ -29,6 +30,7 @@ from billing.payments.objects import Fetched, Gone
 from billing.store import catalog, checkouts, customers, purchases, subscriptions
 from billing.store.connection import Connection
 from billing.store.discounts import record_discounts, unknown_discounts
+from billing.store.holdings import CustomerRows
 from billing.store.mrr import record_mrr
 from billing.store.subjects import Locked
 from billing.store.subscriptions import SubscriptionRow
@@ -88,9 +90,9 @@ def _subscription(
         record_mrr(connection, fact.id, from_seconds(max(latest.at, row.watermark)))
         return changed(connection, owners, seen, now)
     stated = cast("SubscriptionFact", latest.fact)
-    _store(connection, stated, latest.at, seen, fetched, row)
+    rows = _store(connection, stated, latest.at, seen, fetched, row, owners)
     unknown = None if stated.status in KNOWN_STATUSES else stated.status
-    return changed(connection, owners, seen, now, unknown_status=unknown)
+    return changed(connection, owners, seen, now, unknown_status=unknown, rows=rows)
 
 
 def _store(
@@ -100,13 +102,19 @@ def _store(
     seen: Observation,
     fetched: Fetches,
     row: SubscriptionRow | None,
-) -> None:
-    _know_prices(connection, [item.price_id for item in fact.items], fetched, fact.currency)
+    owners: tuple[int, ...] = (),
+) -> Mapping[int, CustomerRows]:
+    """Returns what the owners' rows say then."""
     record_discounts(connection, fact.discounts)
     watermark = max(at, row.watermark) if row else at
-    subscriptions.store_subscription(connection, fact, watermark=watermark, evidence=seen.evidence)
+    stated = subscriptions.Stated(fact, watermark, seen.evidence)
+    stored = subscriptions.store_subscriptions(connection, (stated,), owners, if_known=True)
+    if stored.unknown_prices:
+        _mirror_prices(connection, stored.unknown_prices, fetched)
+        stored = subscriptions.store_subscriptions(connection, (stated,), owners, if_known=False)
     if basis(fact) != (row.revenue_basis if row else ""):
         record_mrr(connection, fact.id, from_seconds(watermark))
+    return stored.customers
 
 
 def _know_subscription(
@@ -152,7 +160,8 @@ def _checkout(
         if isinstance(known.answer, Gone):
             raise Permanent("gone_from_stripe", "Stripe no longer knows the checkout session that was paid")
         paid = cast("CheckoutFact", known.answer.fact)
-        _know_prices(connection, [line.price_id for line in paid.lines or ()], fetched)
+        unknown = catalog.unknown_prices(connection, [line.price_id for line in paid.lines or ()])
+        _mirror_prices(connection, unknown, fetched)
         purchases.record_purchase(connection, paid, evidence=seen.evidence)
     return changed(connection, (owner,), seen, now)
 
@@ -220,9 +229,9 @@ def _gone_price(fact: PriceFact) -> PriceFact:
     return PriceFact(**{**members, "active": False, "deleted": True})
 
 
-def _know_prices(connection: Connection, price_ids: list[str], fetched: Fetches, currency: str | None = None) -> None:
-    """Every price must be mirrored, with what it asks in `currency`, and lead, by its product, to a project."""
-    for price_id in catalog.unknown_prices(connection, price_ids, currency):
+def _mirror_prices(connection: Connection, price_ids: Iterable[str], fetched: Fetches) -> None:
+    """Each must lead, by its product, to a project. Raises Unmet, Permanent (`unmapped_price`)."""
+    for price_id in price_ids:
         known = fetched.get(Need("price", price_id))
         if known is None:
             raise Unmet(Need("price", price_id))

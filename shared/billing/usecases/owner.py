@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 
@@ -10,6 +11,7 @@ from billing.errors import Permanent
 from billing.payments.objects import Fetched
 from billing.store import customers, holdings, projects, subjects
 from billing.store.connection import Connection
+from billing.store.holdings import CustomerRows
 from billing.store.subjects import NOTHING, Locked, Subject
 from billing.usecases.observation import Effect, Fetches, Need, Observation, Unmet
 
@@ -74,8 +76,15 @@ def adopt(connection: Connection, fact: CustomerFact) -> bool:
 
 
 def changed(
-    connection: Connection, owners: tuple[int, ...], seen: Observation, now: datetime, unknown_status: str | None = None
+    connection: Connection,
+    owners: tuple[int, ...],
+    seen: Observation,
+    now: datetime,
+    unknown_status: str | None = None,
+    rows: Mapping[int, CustomerRows] | None = None,
 ) -> Effect:
+    """`rows`: the owners', where the caller has read them since the last write."""
     for owner in owners:
-        holdings.record_change(connection, owner, cause_kind=seen.cause, cause_id=seen.evidence, now=now)
+        known = rows[owner] if rows else None
+        holdings.record_change(connection, owner, cause_kind=seen.cause, cause_id=seen.evidence, now=now, rows=known)
     return Effect("applied", owners, unknown_status=unknown_status)

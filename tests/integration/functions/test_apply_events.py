@@ -121,6 +121,29 @@ def test_the_message_received_most_often_is_handled_last(shop: Shop, handle: Han
     assert applied == [json.loads(second)["id"], json.loads(first)["id"]]
 
 
+@pytest.mark.parametrize(
+    ("together", "receipts", "transactions"),
+    [
+        pytest.param(True, 1, 1, id="for the first time"),
+        pytest.param(True, 2, 2, id="again: one of them may be what killed the batch"),
+        pytest.param(False, 1, 2, id="switched off"),
+    ],
+)
+def test_ordinary_events_share_a_transaction_where_they_come_for_the_first_time(
+    shop: Shop, environ: dict[str, str], together: bool, receipts: int, transactions: int
+) -> None:
+    for user in ("ann", "bob"):
+        shop.buy(user, "pro_monthly")
+    created = [body for body in shop.events() if b'"customer.subscription.created"' in body]
+    records = [record(accepted(body), f"m{place}", receipts) for place, body in enumerate(created)]
+
+    answer = build(environ, together=together)({"Records": records}, CONTEXT)
+
+    assert failed(answer) == []
+    assert shop.rows("SELECT count(DISTINCT xmin::text) FROM inbox") == [(transactions,)]
+    assert shop.rows("SELECT count(*) FROM outbox") == [(0,)]
+
+
 def told(capfd: Any) -> dict[str, Any]:
     """The line of the last batch, with its metrics."""
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

@@ -9,7 +9,7 @@ from billing.domain.revenue import Share, monthly
 from billing.domain.windows import from_seconds
 from billing.store import reports
 from billing.store.connection import Connection, close, transaction
-from billing.store.mrr import record_mrr
+from billing.store.mrr import LEDGER, record_mrr
 from tests.support import random_revenue
 from tests.support.random_revenue import NOW
 from tests.support.revenue import Sums, expected_mrr
@@ -207,3 +207,12 @@ def test_recording_again_changes_nothing(database_url: str) -> None:
 
     assert ledgers[0] == ledgers[1]
     assert ledgers[0]
+
+
+def test_the_ledgers_function_applies_the_rule_of_the_reports_word_for_word(database_url: str) -> None:
+    with transaction(database_url) as connection:
+        row = connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'record_mrr'").fetchone()
+
+    assert row is not None
+    wanted = LEDGER.replace("%(id)s", "of_subscription").replace("%(at)s", "at")
+    assert " ".join(wanted.split()) in " ".join(row[0].split())

@@ -260,7 +260,7 @@ def test_a_repair_that_cannot_write_to_the_cache_is_not_recorded(
 
 def beside(cache: Client, url: str) -> Client:
     """The same table by another way."""
-    return replace(cache, aws=AwsClient(DYNAMODB, 2, {**cache.aws.environ, "AWS_ENDPOINT_URL": url}))
+    return cache._replace(aws=AwsClient(DYNAMODB, 2, {**cache.aws.environ, "AWS_ENDPOINT_URL": url}))
 
 
 def test_a_refused_guard_leaves_the_cache_alone(world: World, means: Means, cache: Client) -> None:

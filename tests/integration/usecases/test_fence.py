@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -221,7 +220,7 @@ def test_an_old_state_under_a_newer_catalog_has_the_same_version_and_does_not_lo
     old = item_of(granted)
     revoke_unpublished(granted)
     assert old.version == item_of(granted).version - 1
-    old = replace(old, version=old.version + 1, epoch=old.epoch + 1)
+    old = old._replace(version=old.version + 1, epoch=old.epoch + 1)
 
     entitlements.put_snapshot(granted.cache, old, refill=refill)
 

@@ -101,7 +101,7 @@ def empty_store(shop: Shop, databases: Databases, aws_endpoint: str) -> Iterator
     """Makes the same shop over an empty database and an empty cache."""
     with databases.lent() as database_url, make_table(aws_endpoint) as table:
         kept = shop.worker.publisher
-        publisher = replace(kept, database_url=database_url, cache=replace(kept.cache, table=table))
+        publisher = replace(kept, database_url=database_url, cache=kept.cache._replace(table=table))
         yield partial(shops.empty_shop, shop.double, publisher)
         close(database_url)
 
