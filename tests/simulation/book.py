@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-
+from billing.store.connection import Connection
 from tests.simulation import oracle
 from tests.simulation.catalog import PROJECTS, features_of
 from tests.simulation.ledger import state_of
@@ -55,7 +54,7 @@ class Moment:
 
 @dataclass
 class Book:
-    connection: psycopg.Connection[Any]
+    connection: Connection
     moment: Moment = field(default_factory=lambda: Moment({}, dict.fromkeys(PROJECTS, 1)))
     promised_versions: dict[str, int] = field(default_factory=dict)
     promised_epochs: dict[str, int] = field(default_factory=dict)

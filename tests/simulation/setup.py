@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-import psycopg
-
 from billing.domain import keys
 from billing.payments.client import connect
 from billing.store.connection import close, transaction
+from billing.store.connection import connect as connect_store
 from billing.store.keys import insert_key
 from billing.usecases.apply_catalog import apply_catalog
 from billing.usecases.catalog_document import CatalogDocument
@@ -56,8 +55,8 @@ def simulation(seed: int, steps: int, servers: Servers) -> Iterator[Simulation]:
         world = World(double, api, lives, lives.choice([0.15, 0.3, 0.5]), eager, narrow=narrow)
         world.begin()
         office = Office(chance("office", seed), open_shop(database, servers, table, double, world))
-        watch = PostgresWatch(stack.enter_context(psycopg.connect(servers.url_of(database), autocommit=True)))
-        book = Book(watch.connection)
+        beside = stack.enter_context(connect_store(servers.url_of(database)))
+        watch, book = PostgresWatch(beside), Book(beside)
         book.look()
         book.promised_epochs = dict(book.moment.epochs)
         sign_up(world, servers.url_of(database), double.url)

@@ -11,11 +11,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-import psycopg
-
 from billing.messages.bus import Bus
 from billing.runtime.aws import EVENTBRIDGE, AwsClient
-from billing.store.connection import close
+from billing.store.connection import close, connect
 from infra.local.stripe_double.double import StripeDouble
 from tests.simulation.__main__ import BROKEN, EVERY, seeds_of
 from tests.simulation.actors import LONG, Parts, Site, make_parts
@@ -59,7 +57,7 @@ def silent_life(seed: int, kind: Kind, servers: Servers) -> Iterator[SilentLife]
         world = World(double, api, lives, restless=lives.choice([0.15, 0.3, 0.5]), eager=1)
         world.begin()
         office = Office(chance("office", seed), open_shop(database, servers, table, double, world))
-        book = Book(stack.enter_context(psycopg.connect(servers.url_of(database), autocommit=True)))
+        book = Book(stack.enter_context(connect(servers.url_of(database))))
         book.look()
         sign_up(world, servers.url_of(database), double.url)
         ports: dict[Service, int] = {
