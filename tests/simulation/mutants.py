@@ -32,15 +32,15 @@ class Mutant:
     steps: int = 800
 
 
-# What functions of migration 0005 do, done badly.
+# What functions of the migrations do, done badly.
 _UNLOCKED = (
     "SELECT (SELECT COALESCE(jsonb_object_agg(k.id, k.customer_id), '{}') FROM stripe_customers AS k"
-    " WHERE k.id = ANY(%s) OR k.id = s.stripe_customer_id), to_jsonb(s)"
-    " FROM (SELECT) AS always LEFT JOIN subscriptions AS s ON s.id = %s"
+    " WHERE k.id = ANY($1::text[]) OR k.id = s.stripe_customer_id), to_jsonb(s)"
+    " FROM (SELECT) AS always LEFT JOIN subscriptions AS s ON s.id = $2"
 )
 _NUMBERED_BEFORE = (
     "WITH given (customer, held, at, cause, evidence) AS"
-    " (VALUES (%s::bigint, %s::jsonb, %s::timestamptz, %s::text, %s::text)), changed AS ("
+    " (VALUES ($1::bigint, $2::jsonb, $3::timestamptz, $4::text, $5::text)), changed AS ("
     "UPDATE customers SET holdings = held, version = pg_current_xact_id()::text::bigint, changed_at = at"
     " FROM given WHERE id = customer RETURNING version), recorded AS ("
     "INSERT INTO holdings_changes (customer_id, version, holdings, changed_at, cause_kind, cause_id)"
@@ -54,14 +54,14 @@ MUTANTS = (
         1004,
         (
             ("store/customers.py", "WHERE id = %s FOR UPDATE", "WHERE id = %s"),
-            ("store/subjects.py", '"SELECT owners, subscription FROM lock_subject(%s, %s)"', f'"{_UNLOCKED}"'),
+            ("store/subjects.py", '"SELECT owners, subscription FROM lock_subject($1, $2)"', f'"{_UNLOCKED}"'),
             (
                 "store/inbox.py",
-                "    about = (sorted(subject.stripe_ids), subject.subscription_id)\n",
+                "    about = (sorted(told.subject.stripe_ids), told.subject.subscription_id)\n",
                 "    about: tuple[list[str], None] = ([], None)\n",
             ),
-            ("store/inbox.py", "locked_from_row(*locked))", "lock(connection, subject))"),
-            ("store/inbox.py", "Subject, locked_from_row\n", "Subject, lock\n"),
+            ("store/inbox.py", "locked_of(one.subject, *locked))", "lock(connection, one.subject))"),
+            ("store/inbox.py", "Subject, locked_of\n", "Subject, lock\n"),
         ),
     ),
     Mutant(
@@ -73,7 +73,7 @@ MUTANTS = (
         "version allocated outside the lock",
         1003,
         # PostgreSQL numbers a transaction at its first write: the claim of the event, before the lock
-        (("store/holdings.py", '"SELECT change_holdings(%s, %s, %s, %s, %s)"', f'"{_NUMBERED_BEFORE}"'),),
+        (("store/holdings.py", '"SELECT change_holdings($1, $2, $3, $4, $5)"', f'"{_NUMBERED_BEFORE}"'),),
     ),
     Mutant(
         "strict > on refill",
@@ -82,7 +82,7 @@ MUTANTS = (
     ),
     Mutant(
         "answer before fill",
-        1004,
+        1030,
         (
             (
                 "usecases/refill_snapshot.py",
@@ -126,7 +126,7 @@ MUTANTS = (
     ),
     Mutant(
         "ack though the publish failed",
-        1020,
+        1010,
         (
             (
                 "usecases/apply_event.py",
@@ -140,7 +140,7 @@ MUTANTS = (
     ),
     Mutant(
         "watermark of a fetched row = event.created",
-        1009,
+        1004,
         (
             (
                 "usecases/observation.py",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "tie stored without compare-and-set",
-        1031,
+        1172,
         (("usecases/observation.py", "known is not None and known.revision == revision", "known is not None"),),
     ),
     Mutant(
