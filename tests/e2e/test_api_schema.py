@@ -94,6 +94,8 @@ class Target:
     def send(self, case: Case[Any], *checks: Any) -> None:
         schemes = case.operation.definition.raw["security"]
         headers = bearer(self.key(schemes[0])) if schemes else {}
+        if isinstance(case.body, dict) and case.body.get("at_once") is True:
+            case.body["at_once"] = False  # other tests verify tokens by the keys there are
         response = case.call(base_url=self.stack.api_url, headers=headers, session=self.http)
         self.answers[response.status_code] += 1
         case.validate_response(response, checks=[*CHECKS, *checks])

@@ -18,6 +18,7 @@ def test_what_is_deployed_here_passes_every_check_that_can_be_made_here(stack: S
         "cache": "ok",
         "stripe key": "ok",
         "webhook secret": "ok",
+        "signing keys": "ok",
         "clock": "unknown",  # a double's
         "webhook endpoint": "ok",
         "this machine's clock": "ok",
