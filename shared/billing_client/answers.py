@@ -22,8 +22,8 @@ class Check:
 
     `value`: true, a number or "unlimited", or JSON, by the feature's type; None where not allowed.
     `reason`: the service's word (docs/quick-start.md), or `unavailable` where `source` is `policy`.
-    `stale`: the service itself could not ask its store, and this was the last it knew. `as_of` is None and `version` 0
-    where `source` is `policy`.
+    `stale`: the service itself could not ask its store, and this was the last it knew.
+    `as_of`: when this version came to be; None, and `version` 0, where `source` is `policy`.
     """
 
     allowed: bool

@@ -9,6 +9,8 @@ import json
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -127,6 +129,15 @@ def read(reply: Reply, reader: Callable[[dict[str, Any]], T]) -> T:
         return reader(document(reply))
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(reply) from error
+
+
+def served(reply: Reply) -> datetime | None:
+    """When it was answered, by the service's clock, rounded down to a second; None where it does not say."""
+    try:
+        at = parsedate_to_datetime(reply.headers.get("date", ""))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _unreadable(reply: Reply) -> Unavailable:

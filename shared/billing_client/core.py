@@ -175,7 +175,7 @@ class Core:
         sent = self._clock.now()
         reply = yield from self._read(get(CHECK, {"user_id": user_id, "feature": feature}))
         (answer,) = asking.read(reply, lambda found: _in_order([(user_id, feature)], [check_of(found)])).values()
-        self.recall.learn_check(answer, sent)
+        self.recall.learn_check(answer, sent, asking.served(reply))
         return answer
 
     def _asked_checks(self, pairs: Sequence[Pair]) -> Conversation[dict[Pair, Check]]:
@@ -184,7 +184,7 @@ class Core:
         reply = yield from self._read(post(CHECK, body))
         answers = asking.read(reply, lambda found: _in_order(pairs, [check_of(each) for each in found["results"]]))
         for answer in answers.values():
-            self.recall.learn_check(answer, sent)
+            self.recall.learn_check(answer, sent, asking.served(reply))
         return answers
 
     def _asked_list(self, user_id: str) -> Conversation[Entitlements]:
@@ -196,7 +196,7 @@ class Core:
             self.recall.renew_list(kept, sent)
             return replace(kept.answer, source="service")
         answer = asking.read(reply, entitlements_of)
-        self.recall.learn_list(answer, sent, reply.headers.get("etag"))
+        self.recall.learn_list(answer, sent, asking.served(reply), reply.headers.get("etag"))
         return answer
 
     def _fetch_keys(self) -> Conversation[None]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, Literal
 
 import httpx
@@ -40,8 +41,9 @@ Door = Callable[[httpx.Request], httpx.Response]
 
 @dataclass(slots=True)
 class Person:
-    """`version` grows with each change. `customer`: was at a checkout."""
+    """`version` grows with each change, the last of which was at `changed_at`. `customer`: was at a checkout."""
 
+    changed_at: datetime
     version: int = 0
     given: list[Given] = field(default_factory=list)
     customer: bool = False
@@ -79,22 +81,19 @@ class Pretended:
         self._features = features
         self._sells = sells
         self._now = now
+        self._began = now()
         self._people: dict[str, Person] = {}
         self._sessions: dict[str, Session] = {}
         self._replays: dict[tuple[str, str], tuple[bytes, Json]] = {}
 
     def give(self, user_id: str, given: Given) -> None:
-        person = self._people.setdefault(user_id, Person())
-        person.given.append(given)
-        person.version += 1
+        self._changed(user_id).given.append(given)
 
     def take(self, user_id: str, feature: str) -> None:
-        now = self._now()
-        person = self._people.setdefault(user_id, Person())
+        now, person = self._now(), self._changed(user_id)
         person.given = [
             replace(each, until=min(each.until, now)) if each.feature == feature else each for each in person.given
         ]
-        person.version += 1
 
     def pay(self, session_id: str) -> None:
         session = self._sessions[session_id]
@@ -109,12 +108,24 @@ class Pretended:
         fault = self.faults.popleft() if self.faults else self.fault
         if fault == "unreachable":
             raise httpx.ConnectError("the fake is down", request=request)
-        if fault is not None:
-            return _told(fault)
+        response = self._answered(request) if fault is None else _told(fault)
+        response.headers["date"] = format_datetime(self._now().astimezone(UTC), usegmt=True)
+        return response
+
+    def _answered(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._door(request.method, request.url.path)(request)
         except Problem as problem:
             return _told(problem.code)
+
+    def _person(self, user_id: str) -> Person:
+        return self._people.get(user_id, Person(self._began))
+
+    def _changed(self, user_id: str) -> Person:
+        person = self._people.setdefault(user_id, Person(self._began))
+        person.changed_at = self._now()
+        person.version += 1
+        return person
 
     def _door(self, method: str, path: str) -> Door:
         """Raises Problem."""
@@ -150,7 +161,7 @@ class Pretended:
 
     def _check(self, user_id: str, feature: str) -> Json:
         now = self._now()
-        person = self._people.get(user_id, Person())
+        person = self._person(user_id)
         verdict, until = decide([each for each in person.given if each.feature == feature], now)
         reason = verdict.reason
         if self._features is not None and feature not in self._features:
@@ -161,12 +172,12 @@ class Pretended:
             "reason": reason,
             "valid_to": _time(until),
             "feature": feature,
-            **self._about(user_id, person, now),
+            **self._about(user_id, person),
         }
 
-    def _about(self, user_id: str, person: Person, now: datetime) -> Json:
+    def _about(self, user_id: str, person: Person) -> Json:
         about = {"project_id": self.project_id, "user_id": user_id, "version": person.version}
-        return {**about, "as_of": _time(now), "stale": False}
+        return {**about, "as_of": _time(person.changed_at), "stale": False}
 
     def _held(self, person: Person, now: datetime) -> list[Json]:
         held = []
@@ -179,16 +190,16 @@ class Pretended:
 
     def _list(self, request: httpx.Request, user_id: str) -> httpx.Response:
         now = self._now()
-        person = self._people.get(user_id, Person())
+        person = self._person(user_id)
         held = self._held(person, now)
-        document = {**self._about(user_id, person, now), "entitlements": held}
+        document = {**self._about(user_id, person), "entitlements": held}
         return _tagged(request, document, of=[person.version, held])
 
     def _explain(self, user_id: str, feature: str, at: str | None = None) -> Json:
         """In outline: what it rests on is the test's own doing."""
         check = self._check(user_id, feature)
         del check["stale"]
-        return {**check, "at": at or check["as_of"], "rule": FAKED, "sources": [], "denials": [], "changes": []}
+        return {**check, "at": at or _time(self._now()), "rule": FAKED, "sources": [], "denials": [], "changes": []}
 
     def _catalog(self) -> Json:
         features = [{"code": code, "type": kind, "name": code} for code, kind in (self._features or {}).items()]
@@ -199,7 +210,7 @@ class Pretended:
         lookup_key = str(body.get("lookup_key"))
         if lookup_key not in self._sells:
             raise Problem("price_not_found")
-        self._people.setdefault(body["user_id"], Person()).customer = True
+        self._people.setdefault(body["user_id"], Person(self._began)).customer = True
         session_id = f"cs_fake_{len(self._sessions) + 1}"
         session = Session(session_id, body["user_id"], lookup_key, self._now() + timedelta(hours=24))
         self._sessions[session_id] = session
@@ -218,13 +229,13 @@ class Pretended:
         }
 
     def _portal(self, body: Json) -> Json:
-        if not self._people.get(body["user_id"], Person()).customer:
+        if not self._person(body["user_id"]).customer:
             raise Problem("customer_not_found")
         return {"url": f"{self._issuer}/portal/{body['user_id']}"}
 
     def _token(self, user_id: str) -> Json:
         now = self._now()
-        person = self._people.get(user_id, Person())
+        person = self._person(user_id)
         edges = [decide([each for each in person.given if each.feature == one.feature], now)[1] for one in person.given]
         ends = min([now + TOKEN_LIFE, *edges]).replace(microsecond=0)
         claims = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from billing_client.answers import Check, Entitlements
@@ -68,13 +69,16 @@ class Recall:
         kept = self._memory.find(user_id, None)
         if kept is None or not isinstance(kept.answer, Entitlements) or kept.etag is None:
             return None
-        return replace(kept, answer=kept.answer)
+        return kept
 
-    def learn_check(self, answer: Check, sent: Moment) -> None:
-        self._memory.keep(answer.user_id, answer.feature, self._kept(answer, sent, yes=answer.allowed))
+    def learn_check(self, answer: Check, sent: Moment, served: datetime | None) -> None:
+        """`served`: when it was answered by the service's clock, rounded down to a second; None: nobody said."""
+        end = _end(sent, answer.valid_to, served)
+        self._memory.keep(answer.user_id, answer.feature, self._kept(answer, sent, end, yes=answer.allowed))
 
-    def learn_list(self, answer: Entitlements, sent: Moment, etag: str | None) -> None:
-        self._memory.keep(answer.user_id, None, self._kept(answer, sent, yes=bool(answer.held), etag=etag))
+    def learn_list(self, answer: Entitlements, sent: Moment, served: datetime | None, etag: str | None) -> None:
+        end = _end(sent, answer.valid_to, served)
+        self._memory.keep(answer.user_id, None, self._kept(answer, sent, end, yes=bool(answer.held), etag=etag))
 
     def renew_list(self, kept: Kept[Entitlements], sent: Moment) -> None:
         """It still is the answer (304); its end is where it was."""
@@ -99,9 +103,9 @@ class Recall:
             return None
         return kept.fresh.reached(now) and self._memory.claim(user_id, feature)
 
-    def _kept(self, answer: A, sent: Moment, *, yes: bool, etag: str | None = None) -> Kept[A]:
+    def _kept(self, answer: A, sent: Moment, end: Moment, *, yes: bool, etag: str | None = None) -> Kept[A]:
         fresh, usable = self._times(sent, yes=yes)
-        return Kept(replace(answer, source="memory"), sent, fresh, usable, _end(sent, answer), etag)
+        return Kept(replace(answer, source="memory"), sent, fresh, usable, end, etag)
 
     def _times(self, sent: Moment, *, yes: bool) -> tuple[Moment, Moment]:
         if not yes:
@@ -111,8 +115,12 @@ class Recall:
         return fresh, fresh.later(self._options.stale_for)
 
 
-def _end(sent: Moment, answer: Check | Entitlements) -> Moment:
-    """By the service's own clock it is valid for so long; it began when the question was sent, or later."""
-    if answer.valid_to is None or answer.as_of is None:
+def _end(sent: Moment, valid_to: datetime | None, served: datetime | None) -> Moment:
+    """So long as by the service's own clock, from when the question was sent, which was before it was answered; less
+    the second that clock's reading is rounded down by. Without it, by the local clock.
+    """
+    if valid_to is None:
         return NEVER
-    return sent.later((answer.valid_to - answer.as_of).total_seconds())
+    if served is None:
+        return sent.later(valid_to.timestamp() - sent.wall)
+    return sent.later((valid_to - served).total_seconds() - 1)

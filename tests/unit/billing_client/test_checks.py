@@ -5,11 +5,17 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from billing_client import BillingClient, Refused
-from billing_client.testing import FakeBilling
+from billing_client import BillingClient, LastKnown, Options, Refused
+from billing_client.moments import Clock
+from billing_client.testing import KEY, URL, FakeBilling
 from tests.unit.billing_client.desk import Desk
 
 CHECK = ("GET", "/api/v1/entitlements/check")
+
+
+def behind(fake: FakeBilling, seconds: float) -> Clock:
+    """A local clock that goes with the service's, so far behind it."""
+    return Clock(lambda: fake.now.timestamp() - 1e9, lambda: fake.now.timestamp() - seconds)
 
 
 def test_a_check_is_what_the_service_says(desk: Desk) -> None:
@@ -85,6 +91,49 @@ def test_a_yes_never_outlives_its_window(desk: Desk) -> None:
     assert client.check("ada", "export")
     desk.fake.advance(0.1)
     assert client.check("ada", "export").reason == "expired"
+
+
+def test_a_yes_asked_for_long_after_the_last_change_never_outlives_its_window_either(desk: Desk) -> None:
+    """`as_of` is when the version came to be, so it says nothing of how long an answer still holds."""
+    desk.fake.grant("ada", "export", until=desk.fake.now + timedelta(days=30))
+    desk.fake.advance(timedelta(days=30).total_seconds() - 3)
+    client = desk.client(fresh_for=3600, stale_for=3600, policies={"export": LastKnown(3600)})
+    assert client.check("ada", "export")
+
+    desk.fake.advance(3)
+    assert client.check("ada", "export").reason == "expired"
+
+
+def test_what_holds_for_so_long_is_remembered_so_long_whatever_the_local_clock_says() -> None:
+    fake = FakeBilling()
+    fake.grant("ada", "export", until=fake.now + timedelta(seconds=60))
+    with BillingClient(
+        URL, KEY, Options(fresh_for=3600), transport=fake.transport, clock=behind(fake, 86_400)
+    ) as client:
+        client.check("ada", "export")
+        fake.advance(58)
+        assert client.check("ada", "export").source == "memory"
+        fake.advance(2)
+        assert client.check("ada", "export").reason == "expired"
+
+
+def test_without_the_services_clock_the_local_one_ends_a_window() -> None:
+    fake = FakeBilling()
+    fake.grant("ada", "export", until=fake.now + timedelta(seconds=60))
+
+    def without_date(request: httpx.Request) -> httpx.Response:
+        response = fake.transport.handle_request(request)
+        del response.headers["date"]
+        return response
+
+    transport = httpx.MockTransport(without_date)
+    with BillingClient(URL, KEY, Options(fresh_for=3600), transport=transport, clock=behind(fake, 0)) as client:
+        fake.advance(30)
+        client.check("ada", "export")
+        fake.advance(29)
+        assert client.check("ada", "export").source == "memory"
+        fake.advance(1)
+        assert client.check("ada", "export").reason == "expired"
 
 
 def test_a_no_ends_when_the_window_opens(desk: Desk) -> None:

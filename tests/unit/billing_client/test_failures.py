@@ -61,9 +61,9 @@ def test_the_last_known_answer_never_grants_past_its_window(desk: Desk) -> None:
     client.check("ada", "export")
 
     with desk.fake.down():
-        desk.fake.advance(19.5)
+        desk.fake.advance(18.5)
         assert client.check("ada", "export").source == "last_known"
-        desk.fake.advance(0.5)
+        desk.fake.advance(1.5)
         assert not client.check("ada", "export")
 
 

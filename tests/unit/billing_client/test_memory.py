@@ -94,7 +94,7 @@ class Clocks:
 def test_neither_a_clock_set_back_nor_one_that_stood_still_lengthens_an_answer(moved: tuple[float, float]) -> None:
     clocks = Clocks()
     recall = Recall(Options(fresh_for=5, stale_for=0), Clock(lambda: clocks.monotonic, lambda: clocks.wall))
-    recall.learn_check(check("ada", "export", 1), Moment(clocks.monotonic, clocks.wall))
+    recall.learn_check(check("ada", "export", 1), Moment(clocks.monotonic, clocks.wall), served=None)
     assert recall.check("ada", "export")
 
     clocks.monotonic += moved[0]
