@@ -132,15 +132,9 @@ def _response(request: Request, answered: Answer) -> Response:
     if answered.etag is None:
         return Response(200, answered.body, headers, notes)
     headers["etag"] = answered.etag
-    if _matches(request.headers.get("if-none-match", ()), answered.etag):
+    if request.has(answered.etag):
         return Response(304, "", headers, notes)
     return Response(200, answered.body, headers, notes)
-
-
-def _matches(values: Any, etag: str) -> bool:
-    """Whether If-None-Match names this answer; tags compare weakly (RFC 9110 §13.1.2)."""
-    tags = {tag.strip().removeprefix("W/") for value in values for tag in value.split(",")}
-    return etag in tags or "*" in tags
 
 
 lambda_handler = entrypoint(build)

@@ -22,8 +22,7 @@ from infra.local.install import Places, check_readiness, seed, signing_keys
 from infra.local.kept import Kept, Stack
 from infra.local.ministack import run_ministack
 from infra.local.postgres import run_postgres
-from infra.local.seed import PROJECT_ID
-from infra.local.stack import Parts
+from infra.local.stack import Parts, describe
 
 SETTINGS = {"AUTH": "true", "CLOUDTRAIL_RECORDING": "1", "CLOUDTRAIL_MAX_EVENTS": "1000000"}
 """MiniStack's: roles are held to their policies, and every call is noted."""
@@ -55,7 +54,7 @@ def boot_emulated(root: Path, synthesized: Synthesized, progress: Progress) -> I
         places = Places(parts.postgres.url, parts.aws.endpoint_url, parts.double.url)
         seed(root, kept, places, deployed, progress)
         check_readiness(deployed, progress)
-        yield _describe(kept, parts, deployed, synthesized.prefix)
+        yield describe(kept, parts, deployed, synthesized.prefix)
 
 
 def _deploy(root: Path, synthesized: Synthesized, parts: Parts, progress: Progress) -> Deployed:
@@ -99,19 +98,3 @@ def _hand_over_secrets(parts: Parts, prefix: str, deployed: Deployed, progress: 
         client.close()
         tell(kept.webhook_endpoint)
     return kept
-
-
-def _describe(kept: Kept, parts: Parts, deployed: Deployed, prefix: str) -> Stack:
-    return Stack(
-        api_url=deployed.api_url,
-        stripe_url=parts.double.url,
-        admin_key=kept.admin_key,
-        project_key=kept.project_key,
-        project_id=PROJECT_ID,
-        webhook_secret=kept.webhook_secret,
-        database_url=parts.postgres.url,
-        aws_endpoint_url=parts.aws.endpoint_url,
-        table=deployed.table_name,
-        queue_url=deployed.queue_url,
-        prefix=prefix,
-    )

@@ -64,7 +64,7 @@ def boot(root: Path, progress: Progress) -> Iterator[Running]:
         login = partial(ensure_functions_login, parts.postgres)
         places = Places(parts.postgres.url, parts.aws.endpoint_url, parts.double.url, login)
         deployed = install(root, kept, places, progress)
-        stack = _describe(kept, parts, deployed)
+        stack = describe(kept, parts, deployed, STACK)
         save_stack(root, stack)
         yield Running(stack, parts)
 
@@ -90,7 +90,8 @@ def _where(port: int, before: int) -> str:
     return f"port {port}, as another program has taken {before}"
 
 
-def _describe(kept: Kept, parts: Parts, deployed: Deployed) -> Stack:
+def describe(kept: Kept, parts: Parts, deployed: Deployed, prefix: str) -> Stack:
+    """Where everything is of what was deployed, whose resources' names begin with `prefix`."""
     return Stack(
         api_url=deployed.api_url,
         stripe_url=parts.double.url,
@@ -102,7 +103,7 @@ def _describe(kept: Kept, parts: Parts, deployed: Deployed) -> Stack:
         aws_endpoint_url=parts.aws.endpoint_url,
         table=deployed.table_name,
         queue_url=deployed.queue_url,
-        prefix=STACK,
+        prefix=prefix,
     )
 
 

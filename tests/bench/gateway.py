@@ -4,21 +4,15 @@ Wall time of one client with one connection, its requests to the two in turn; mo
 handler that logs nothing would wait 50 ms for its stderr (the emulator's habit), so the reference logs one line.
 """
 
-import io
 import statistics
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
-import boto3
 import urllib3
 
 from infra.local.console import Terminal
-from infra.local.kept import Stack
 from infra.local.stack import boot
-from tests.bench.check_scene import CREDENTIALS
+from tests.bench import trivial_api
 from tests.bench.table import Row, medians, ratios
 from tests.support.postgres import temporary_directory
 
@@ -34,7 +28,7 @@ def rows(count: int) -> Iterator[Row]:
         http = urllib3.PoolManager(timeout=10, retries=False)
         check = f"{stack.api_url}/api/v1/entitlements/check?user_id=ada&feature=export"
         ours = get(http, check, {"Authorization": f"Bearer {stack.project_key}"})
-        theirs = get(http, deploy_trivial(stack))
+        theirs = get(http, f"{trivial_api.deploy(stack.aws_endpoint_url)}/trivial")
         for call in (ours, theirs):
             for _ in range(20):
                 call()
@@ -68,44 +62,3 @@ def get(http: urllib3.PoolManager, url: str, headers: Mapping[str, str] | None =
         return (time.perf_counter() - began) * 1000
 
     return call
-
-
-def deploy_trivial(stack: Stack) -> str:
-    """Deploys the trivial handler behind a REST API of its own; its URL."""
-    function = client("lambda", stack).create_function(
-        FunctionName="bench-trivial",
-        Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/bench",
-        Handler="trivial.logging",
-        Code={"ZipFile": zipped(Path(__file__).with_name("trivial.py"))},
-    )
-    gateway = client("apigateway", stack)
-    api = gateway.create_rest_api(name="bench")["id"]
-    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
-    place = {
-        "restApiId": api,
-        "resourceId": gateway.create_resource(restApiId=api, parentId=root, pathPart="trivial")["id"],
-        "httpMethod": "GET",
-    }
-    gateway.put_method(**place, authorizationType="NONE")
-    target = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function['FunctionArn']}/invocations"
-    gateway.put_integration(**place, type="AWS_PROXY", integrationHttpMethod="POST", uri=target)
-    gateway.create_deployment(restApiId=api, stageName="bench")
-    return f"{stack.aws_endpoint_url}/_aws/execute-api/{api}/bench/trivial"
-
-
-def client(name: Any, stack: Stack) -> Any:
-    return boto3.client(
-        name,
-        endpoint_url=stack.aws_endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
-def zipped(source: Path) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.write(source, source.name)
-    return packed.getvalue()

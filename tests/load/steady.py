@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 
 import urllib3
 
-from tests.load import open_loop, trivial, verdict
-from tests.load.asks import check, checks_alone, headers
+from tests.bench import trivial_api
+from tests.load import open_loop, verdict
+from tests.load.asks import Ask, check, checks_alone, headers
 from tests.load.crowd import run_crowd
 from tests.load.line import Line
 from tests.load.memory import Memory
@@ -87,9 +89,7 @@ def _open_loop(system: System, plan: Plan, rate: float, seconds: float, say: Say
     ours = open_loop.play("check, open loop", plan.api_url, plan.key, asks, rate, seconds)
     asked = check(plan.holders[0], allowed=True)
     answer = urllib3.request("GET", plan.api_url + asked.path, headers=headers(asked, plan.key))
-    url = trivial.deploy(system.aws_url, answer.data.decode())
-    open_loop.play("its first workers", url, plan.key, trivial.asks(), rate, 5)
-    theirs = open_loop.play(
-        "a function that only logs and answers, open loop", url, plan.key, trivial.asks(), rate, seconds
-    )
+    url, nothing = trivial_api.deploy(system.aws_url, answer.data.decode()), repeat(Ask("nothing", "GET", "/x"))
+    open_loop.play("its first workers", url, plan.key, nothing, rate, 5)
+    theirs = open_loop.play("a function that only logs and answers, open loop", url, plan.key, nothing, rate, seconds)
     return [ours, theirs]

@@ -46,6 +46,11 @@ class Request(NamedTuple):
         except (binascii.Error, ValueError) as fault:
             raise Refused("malformed_request", "The body says it is base64 and is not.") from fault
 
+    def has(self, etag: str) -> bool:
+        """Whether If-None-Match names this answer; tags compare weakly (RFC 9110 §13.1.2)."""
+        named = (self.header("if-none-match") or "").split(",")
+        return not {etag, "*"}.isdisjoint(tag.strip().removeprefix("W/") for tag in named)
+
 
 class Response(NamedTuple):
     """`notes` go into the request's log line, `counts` become metrics."""

@@ -8,24 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 import psycopg
 
 from billing.domain.facts import InvoiceFact, SubscriptionFact
-from billing.domain.revenue import basis
-from billing.domain.sources import KNOWN_STATUSES
-from billing.domain.windows import from_seconds
 from billing.errors import Permanent, Transient
 from billing.payments.events import StripeEvent, parse_event, read
-from billing.payments.objects import Fetched
 from billing.store import holdings, inbox, subscriptions
 from billing.store.connection import Connection, transaction
 from billing.store.discounts import unknown_discounts
 from billing.store.mrr import record_mrr
 from billing.store.subjects import Subject
-from billing.usecases.apply_event import Outcome, Worker
-from billing.usecases.observation import Effect, Need, Observation, Unmet, newest
+from billing.usecases.apply_event import Outcome, Worker, outcome_of
+from billing.usecases.apply_fact import newest_subscription, revenue_since, unknown_status
+from billing.usecases.observation import Effect, Observation, Unmet
 from billing.usecases.owner import subject_of
 
 MOST_AT_ONCE = 20
@@ -135,21 +131,11 @@ def _apply(worker: Worker, batch: list[_Ordinary]) -> dict[str, Settled]:
         except (Transient, psycopg.Error):  # alone it comes out whose fault it is
             return {}
         else:
-            return {each.one.event.id: _settled(each) for each in decided}
+            return {
+                each.one.event.id: Settled(outcome_of(each.one.event, each.effect), each.effect.customer_ids)
+                for each in decided
+            }
     return {}
-
-
-def _settled(decided: _Decided) -> Settled:
-    event, effect = decided.one.event, decided.effect
-    outcome = Outcome(
-        event.id,
-        event.type,
-        effect.status,
-        effect.reason,
-        unknown_status=effect.unknown_status,
-        created=event.created,
-    )
-    return Settled(outcome, effect.customer_ids)
 
 
 def _apply_all(connection: Connection, batch: Sequence[_Ordinary], now: datetime) -> list[_Decided]:
@@ -173,33 +159,26 @@ def _untold(batch: Iterable[_Ordinary]) -> set[str]:
 
 
 def _decided(one: _Ordinary, claim: inbox.Claim | None, untold: set[str]) -> _Decided | None:
-    """None: not ordinary. The same rules as in apply_fact.py, for what needs nothing from Stripe."""
+    """None: not ordinary."""
     if claim is None or not one.subject.stripe_ids <= claim.locked.owners.keys():
         return None
     locked, fact = claim.locked, one.fact
-    row = locked.subscription
     if isinstance(fact, InvoiceFact):
-        if fact.subscription_id is not None and row is None:
+        if fact.subscription_id is not None and locked.subscription is None:
             return None
         return _Decided(one, claim, Effect("applied", (locked.owners[fact.stripe_customer_id],)))
-    if row is not None and row.stripe_customer_id not in locked.owners:
-        return None
-    complete = not fact.truncated and untold.isdisjoint(fact.untold_discounts)
-    mirror = None if row is None else (row.watermark, row.revision)
     try:
-        latest = newest(mirror, Need("subscription", fact.id), one.seen, {}, complete=complete)
-    except Unmet:
+        latest = newest_subscription(fact, one.seen, {}, locked, untold)
+    except (Unmet, Transient):
         return None
     if latest is None:
         return _Decided(one, claim, Effect("superseded", locked.customer_ids))
-    at = cast("Fetched[SubscriptionFact]", latest).at
-    unknown = None if fact.status in KNOWN_STATUSES else fact.status
     return _Decided(
         one,
         claim,
-        Effect("applied", locked.customer_ids, unknown_status=unknown),
-        subscriptions.Stated(fact, at, one.event.id),
-        from_seconds(at) if basis(fact) != (row.revenue_basis if row else "") else None,
+        Effect("applied", locked.customer_ids, unknown_status=unknown_status(fact)),
+        subscriptions.Stated(fact, latest.at, one.event.id),
+        revenue_since(fact, latest.at, locked.subscription),
     )
 
 

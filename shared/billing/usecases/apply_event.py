@@ -197,7 +197,12 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
         before = settled[0]
         outcome = Outcome(event.id, event.type, before.status, before.reason, repeated=True)
         return outcome, tuple(before.customer_ids)
-    outcome = Outcome(
+    return outcome_of(event, effect), effect.customer_ids
+
+
+def outcome_of(event: StripeEvent, effect: Effect) -> Outcome:
+    """Of an event that this settled."""
+    return Outcome(
         event.id,
         event.type,
         effect.status,
@@ -205,7 +210,6 @@ def settle_event(worker: Worker, event: StripeEvent, body: bytes) -> tuple[Outco
         unknown_status=effect.unknown_status,
         created=event.created,
     )
-    return outcome, effect.customer_ids
 
 
 def claim_and_apply(

@@ -16,6 +16,7 @@ from billing.domain.facts import (
     CheckoutFact,
     CustomerFact,
     DisputeFact,
+    Fact,
     InvoiceFact,
     PriceFact,
     ProductFact,
@@ -73,12 +74,7 @@ def _subscription(
     connection: Connection, fact: SubscriptionFact, seen: Observation, fetched: Fetches, locked: Locked, now: datetime
 ) -> Effect:
     owners, row = locked.customer_ids, locked.subscription
-    if row is not None and row.stripe_customer_id not in locked.owners:
-        raise Transient("raced", "the subscription changed hands meanwhile; try again")
-
-    mirror = None if row is None else (row.watermark, row.revision)
-    complete = not fact.truncated and not unknown_discounts(connection, fact.untold_discounts)
-    latest = newest(mirror, Need("subscription", fact.id), seen, fetched, complete=complete)
+    latest = newest_subscription(fact, seen, fetched, locked, unknown_discounts(connection, fact.untold_discounts))
     if latest is None:
         return Effect("superseded", owners)
     if isinstance(latest, Gone):
@@ -91,8 +87,32 @@ def _subscription(
         return changed(connection, owners, seen, now)
     stated = cast("SubscriptionFact", latest.fact)
     rows = _store(connection, stated, latest.at, seen, fetched, row, owners)
-    unknown = None if stated.status in KNOWN_STATUSES else stated.status
-    return changed(connection, owners, seen, now, unknown_status=unknown, rows=rows)
+    return changed(connection, owners, seen, now, unknown_status=unknown_status(stated), rows=rows)
+
+
+def newest_subscription(
+    fact: SubscriptionFact, seen: Observation, fetched: Fetches, locked: Locked, unknown: set[str]
+) -> Fetched[Fact] | Gone | None:
+    """What to store of it (`newest`); `unknown` has the discounts it names whose terms are not here.
+
+    Raises Unmet, and Transient where it went to another customer between the fetch and the lock.
+    """
+    row = locked.subscription
+    if row is not None and row.stripe_customer_id not in locked.owners:
+        raise Transient("raced", "the subscription changed hands meanwhile; try again")
+    mirror = None if row is None else (row.watermark, row.revision)
+    complete = not fact.truncated and fact.untold_discounts.isdisjoint(unknown)
+    return newest(mirror, Need("subscription", fact.id), seen, fetched, complete=complete)
+
+
+def unknown_status(fact: SubscriptionFact) -> str | None:
+    """Its status, where no rule says what that gives."""
+    return None if fact.status in KNOWN_STATUSES else fact.status
+
+
+def revenue_since(fact: SubscriptionFact, watermark: int, row: SubscriptionRow | None) -> datetime | None:
+    """From when the ledger must say otherwise what it brings; None where it brings what it did."""
+    return None if basis(fact) == (row.revenue_basis if row else "") else from_seconds(watermark)
 
 
 def _store(
@@ -112,8 +132,9 @@ def _store(
     if stored.unknown_prices:
         _mirror_prices(connection, stored.unknown_prices, fetched)
         stored = subscriptions.store_subscriptions(connection, (stated,), owners, if_known=False)
-    if basis(fact) != (row.revenue_basis if row else ""):
-        record_mrr(connection, fact.id, from_seconds(watermark))
+    since = revenue_since(fact, watermark, row)
+    if since is not None:
+        record_mrr(connection, fact.id, since)
     return stored.customers
 
 

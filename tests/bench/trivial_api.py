@@ -1,34 +1,24 @@
 """A function that does nothing but log and answer, behind the same emulator: what of a time is not ours."""
 
 import io
-import json
 import zipfile
-from collections.abc import Iterator
-from itertools import repeat
+from pathlib import Path
 
 from infra.local.deploy import session
-from tests.load.asks import Ask
 
-NAME = "load-trivial"
-
-_HANDLER = """
-import json, sys
-
-def handler(event, context):
-    print(json.dumps({"message": "request", "request_id": context.aws_request_id}), file=sys.stderr)
-    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": BODY}
-"""
+NAME = "trivial"
 
 
-def deploy(endpoint_url: str, body: str) -> str:
-    """The URL of an API whose every GET is answered with `body` by a function of its own."""
+def deploy(endpoint_url: str, body: str | None = None) -> str:
+    """The URL of an API whose every GET below it is answered with `body` by a function of its own."""
     lambdas = session().client("lambda", endpoint_url=endpoint_url)
     function = lambdas.create_function(
         FunctionName=NAME,
         Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/load",
-        Handler="trivial.handler",
-        Code={"ZipFile": _package(body)},
+        Role="arn:aws:iam::000000000000:role/trivial",
+        Handler="trivial.logging",
+        Code={"ZipFile": _zipped(Path(__file__).with_name("trivial.py"))},
+        Environment={"Variables": {} if body is None else {"BENCH_BODY": body}},
     )["FunctionArn"]
     apis = session().client("apigateway", endpoint_url=endpoint_url)
     api = apis.create_rest_api(name=NAME)["id"]
@@ -44,16 +34,12 @@ def deploy(endpoint_url: str, body: str) -> str:
         integrationHttpMethod="POST",
         uri=f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations",
     )
-    apis.create_deployment(restApiId=api, stageName="load")
-    return f"{endpoint_url}/_aws/execute-api/{api}/load"
+    apis.create_deployment(restApiId=api, stageName="measured")
+    return f"{endpoint_url}/_aws/execute-api/{api}/measured"
 
 
-def asks() -> Iterator[Ask]:
-    return repeat(Ask("trivial function", "GET", "/x"))
-
-
-def _package(body: str) -> bytes:
+def _zipped(source: Path) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("trivial.py", f"BODY = {json.dumps(body)}\n{_HANDLER}")
+        archive.write(source, source.name)
     return packed.getvalue()
